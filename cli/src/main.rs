@@ -1,0 +1,2 @@
+//! Keystead: the cli program.
+fn main() {}

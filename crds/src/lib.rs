@@ -1,0 +1,32 @@
+//! The contract between Keystead's parts and its users: resource types, labels and annotations,
+//! condition types and reasons, and the config file the webhook hands to the sidecar.
+//!
+//! Nothing here does I/O, and nothing here depends on another room.
+
+#![expect(unreachable_pub, reason = "kube's KubeSchema derive repeats each struct in a scope of its own")]
+
+pub mod binding;
+pub mod common;
+pub mod condition;
+pub mod credential;
+pub mod names;
+pub mod provider;
+pub mod scope;
+pub mod sidecar;
+
+pub use binding::{SecretBinding, SecretBindingSpec};
+pub use credential::{Credential, CredentialSpec};
+pub use provider::{SecretProvider, SecretProviderSpec};
+pub use scope::{Level, SecretScope, SecretScopeSpec};
+
+/// API group of every kind.
+pub const GROUP: &str = "keystead.dev";
+/// The one served and stored version.
+pub const VERSION: &str = "v1alpha1";
+
+/// Every kind's definition, in the order they are documented.
+pub fn definitions()
+-> Vec<k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition> {
+    use kube::CustomResourceExt as _;
+    vec![SecretProvider::crd(), SecretScope::crd(), Credential::crd(), SecretBinding::crd()]
+}

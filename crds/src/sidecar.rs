@@ -1,0 +1,102 @@
+//! The sidecar's config: written by the webhook, read by the sidecar, carried as JSON in
+//! [`crate::names::CONFIG_ENV`]. Nothing in it is secret.
+
+use crate::binding::FileFormat;
+use crate::scope::Level;
+use serde::{Deserialize, Serialize};
+
+/// The version this build writes and reads.
+pub const CONFIG_VERSION: u32 = 1;
+
+/// Everything a sidecar needs to know.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Config {
+    /// Format of this document; [`CONFIG_VERSION`].
+    pub version: u32,
+    /// The server.
+    pub vault: VaultConfig,
+    /// The values to read.
+    pub secrets: Vec<SecretConfig>,
+    /// The files to write.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<FileConfig>,
+    /// The variables to hand over.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub env: Vec<EnvConfig>,
+    /// Mode of the files, such as 0o440; the webhook knows who will read them.
+    pub file_mode: u32,
+    /// How often to look for changes, in milliseconds.
+    pub refresh_millis: u64,
+}
+
+/// The server, the login and where the values are.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct VaultConfig {
+    /// `http(s)://host[:port]`.
+    pub address: String,
+    /// PEM certificates to trust; the system's where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<String>,
+    /// Path of the auth mount, without `auth/`. Both methods take the same login request.
+    pub auth_mount: String,
+    /// The role to log in with.
+    pub role: String,
+    /// Path of the KV engine.
+    pub kv_mount: String,
+    /// First segment of every path.
+    pub path_prefix: String,
+    /// Second segment of every path.
+    pub environment: String,
+    /// Where to look, most specific first.
+    pub scopes: Vec<ScopeConfig>,
+}
+
+/// One scope the pod's namespace belongs to.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ScopeConfig {
+    /// How specific.
+    pub level: Level,
+    /// Which company. A node's name is known only in the pod ([`crate::names::NODE_ENV`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+}
+
+/// One service to read.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SecretConfig {
+    /// The name by which files and variables mean it, unique in the pod.
+    pub name: String,
+    /// The service.
+    pub service: String,
+}
+
+/// One file to write.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FileConfig {
+    /// Where, relative to [`crate::names::FILES_DIR`].
+    pub path: String,
+    /// What it holds.
+    pub format: FileFormat,
+    /// A [`SecretConfig::name`].
+    pub secret: String,
+    /// Which key, for [`FileFormat::Raw`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+}
+
+/// One variable to hand over.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EnvConfig {
+    /// Name of the variable.
+    pub name: String,
+    /// A [`SecretConfig::name`].
+    pub secret: String,
+    /// Which key of it.
+    pub key: String,
+}

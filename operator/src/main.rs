@@ -1,0 +1,2 @@
+//! Keystead: the operator program.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Keystead: the sidecar program.
+fn main() {}
