@@ -19,11 +19,19 @@ use serde::{Deserialize, Serialize};
     status = "BasicStatus",
     doc = "Which service accounts of the namespace get which services, and how their pods see them.",
     annotation("helm.sh/resource-policy", "keep"),
-    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
-    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
+    ),
     printcolumn(name = "Accounts", type_ = "string", json_path = ".spec.serviceAccounts"),
     printcolumn(name = "Provider", type_ = "string", json_path = ".spec.providerRef.name"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[kube(
     validation = Rule::new("!has(self.spec.files) || self.spec.files.all(f, self.spec.secrets.exists(s, s.name == f.secret))")
@@ -119,5 +127,5 @@ pub struct EnvSpec {
 }
 
 fn default_refresh() -> Duration {
-    std::time::Duration::from_secs(60).into()
+    std::time::Duration::from_mins(1).into()
 }

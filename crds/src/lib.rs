@@ -3,7 +3,14 @@
 //!
 //! Nothing here does I/O, and nothing here depends on another room.
 
-#![expect(unreachable_pub, reason = "kube's KubeSchema derive repeats each struct in a scope of its own")]
+#![allow(
+    clippy::duplicated_attributes,
+    reason = "kube's attributes of one kind repeat the same keys"
+)]
+#![expect(
+    unreachable_pub,
+    reason = "kube's KubeSchema derive repeats each struct in a scope of its own"
+)]
 
 pub mod binding;
 pub mod common;
@@ -28,5 +35,10 @@ pub const VERSION: &str = "v1alpha1";
 pub fn definitions()
 -> Vec<k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition> {
     use kube::CustomResourceExt as _;
-    vec![SecretProvider::crd(), SecretScope::crd(), Credential::crd(), SecretBinding::crd()]
+    vec![
+        SecretProvider::crd(),
+        SecretScope::crd(),
+        Credential::crd(),
+        SecretBinding::crd(),
+    ]
 }

@@ -178,7 +178,7 @@ fn default_audience() -> String {
 }
 
 fn default_token_ttl() -> Duration {
-    std::time::Duration::from_secs(15 * 60).into()
+    std::time::Duration::from_mins(15).into()
 }
 
 // === impl Environment ===

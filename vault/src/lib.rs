@@ -1,1 +1,18 @@
-//! Keystead: vault.
+//! The only room that knows Vault's HTTP API: login and token life, typed objects and the engine
+//! that applies them, resolution of scopes, policy text.
+
+pub mod client;
+pub mod engine;
+mod error;
+pub mod hcl;
+pub mod name;
+pub mod object;
+pub mod path;
+pub mod resolve;
+mod sensitive;
+pub mod session;
+
+pub use client::{Client, Connection};
+pub use error::Error;
+pub use sensitive::Sensitive;
+pub use session::{Login, Session};

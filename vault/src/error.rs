@@ -1,0 +1,137 @@
+//! What can go wrong with Vault, converted at the border: a foreign error's text may hold a token
+//! or a whole response body, so none is kept.
+
+use keystead_crds::condition::Reason;
+use std::fmt;
+
+/// Why a request to Vault did not work.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Error {
+    /// The address can't be used.
+    #[error("{address} is not an address of a Vault server: {why}")]
+    Address {
+        /// As given.
+        address: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// The certificates to trust can't be read.
+    #[error("the CA certificates for {address} can't be used: expected PEM blocks 'BEGIN CERTIFICATE'")]
+    Certificates {
+        /// Whose.
+        address: String,
+    },
+    /// The answer is not what Vault answers.
+    #[error("unexpected answer to {request}: {why}")]
+    Answer {
+        /// What was asked.
+        request: Request,
+        /// What is odd.
+        why: String,
+    },
+    /// Something that we did not make stands there.
+    #[error("{object} exists and is not ours ({owner}); it was left as it is")]
+    Conflict {
+        /// What stands there.
+        object: String,
+        /// Whose it is, as far as can be told.
+        owner: String,
+    },
+    /// The token's policies don't allow the request.
+    #[error("permission denied: {request}")]
+    Denied {
+        /// What was asked.
+        request: Request,
+    },
+    /// The token to log in with can't be read.
+    #[error("cannot read the service account token {file}: {why}")]
+    Jwt {
+        /// The file.
+        file: String,
+        /// The system's words.
+        why: String,
+    },
+    /// The login was refused.
+    #[error("Vault refused the login: role {role} at auth/{mount}: {why}")]
+    Login {
+        /// The auth mount.
+        mount: String,
+        /// The role.
+        role: String,
+        /// Vault's own words.
+        why: String,
+    },
+    /// There is nothing at the path.
+    #[error("nothing found: {request}")]
+    NotFound {
+        /// What was asked.
+        request: Request,
+    },
+    /// Vault answered with an error.
+    #[error("Vault answered {code} to {request}: {why}")]
+    Refused {
+        /// What was asked.
+        request: Request,
+        /// HTTP status.
+        code: u16,
+        /// Vault's own words.
+        why: String,
+    },
+    /// Vault is sealed.
+    #[error("Vault is sealed at {address}")]
+    Sealed {
+        /// Which server.
+        address: String,
+    },
+    /// A value to be written can't be had.
+    #[error("{0}")]
+    Value(String),
+    /// No answer.
+    #[error("cannot reach {address}: {why}")]
+    Unreachable {
+        /// Which server.
+        address: String,
+        /// The transport's words.
+        why: String,
+    },
+}
+
+/// A request, as errors name it: method and path, never a body.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Request {
+    /// HTTP method.
+    pub method: &'static str,
+    /// Path below `/v1/`.
+    pub path: String,
+}
+
+impl fmt::Display for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method, self.path)
+    }
+}
+
+impl Error {
+    /// The reason a condition gives.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Address { .. } | Self::Certificates { .. } => Reason::Invalid,
+            Self::Conflict { .. } => Reason::Conflict,
+            Self::Denied { .. } | Self::Login { .. } => Reason::VaultDenied,
+            Self::NotFound { .. } | Self::Value(_) => Reason::NotFound,
+            Self::Answer { .. } | Self::Jwt { .. } | Self::Refused { .. } => Reason::VaultError,
+            Self::Sealed { .. } => Reason::VaultSealed,
+            Self::Unreachable { .. } => Reason::VaultUnreachable,
+        }
+    }
+
+    /// Whether there is simply nothing at the path.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::NotFound { .. })
+    }
+
+    /// Whether the token is refused, by age or by rights.
+    pub fn is_denied(&self) -> bool {
+        matches!(self, Self::Denied { .. })
+    }
+}

@@ -1,0 +1,33 @@
+//! The typed objects that Keystead keeps in Vault. Each file reads, diffs, writes and deletes one
+//! kind; `engine` decides which of these happens.
+
+mod kv;
+mod policy;
+mod role;
+
+pub use kv::{KvSecret, Owner, ValueRef, ValueStore};
+pub use policy::Policy;
+pub use role::{AuthRole, RoleMethod};
+
+use std::fmt;
+
+/// One thing in Vault, as it should be.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Object {
+    /// Values of one service at one scope.
+    KvSecret(KvSecret),
+    /// An ACL policy.
+    Policy(Policy),
+    /// A role of an auth mount.
+    Role(AuthRole),
+}
+
+impl fmt::Display for Object {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::KvSecret(secret) => write!(f, "values {}", secret.path),
+            Self::Policy(policy) => write!(f, "policy {}", policy.name),
+            Self::Role(role) => write!(f, "role auth/{}/role/{}", role.mount, role.name),
+        }
+    }
+}
