@@ -1,0 +1,12 @@
+//! Keystead's test bed (a real cluster and a real OpenBao server on one machine) and its image
+//! builder, behind `cargo e2e …`.
+
+pub mod args;
+pub mod bed;
+pub mod exec;
+pub mod image;
+pub mod interrupt;
+pub mod programs;
+pub mod tools;
+pub mod ui;
+pub mod wait;

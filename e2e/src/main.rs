@@ -1,0 +1,39 @@
+//! `cargo e2e …`: see the library.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+use keystead_e2e::args::{Arguments, Command};
+use keystead_e2e::{bed, interrupt, programs, ui};
+
+fn main() -> ExitCode {
+    match run(Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            ui::note(format_args!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<()> {
+    match arguments.command {
+        // Before anything starts a thread: it enters the bed's network.
+        Command::Shell { bed, command } => bed::shell(&bed.name, &command),
+        Command::Up { bed, servers_only } => {
+            interrupt::watch()?;
+            let bed = bed::up(&bed::Options { name: bed.name, servers_only })?;
+            bed::status(&bed.name)
+        }
+        Command::Down { bed } => {
+            interrupt::watch()?;
+            bed::down(&bed.name)
+        }
+        Command::Status { bed } => bed::status(&bed.name),
+        Command::Image { out } => {
+            interrupt::watch()?;
+            programs::images(&out).map(drop)
+        }
+    }
+}

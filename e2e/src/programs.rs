@@ -1,0 +1,86 @@
+//! Keystead's own programs as images: built static for a release, alone in an empty file system.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::image::{Image, Node, Written};
+use crate::ui::{self, Step};
+use crate::exec;
+
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+/// Static, because the image has no libraries; and the machine's paths have no place in an image.
+const FLAGS: &str = "-C target-feature=+crt-static";
+/// What has no root, no name and no home.
+const USER: &str = "65532:65532";
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// One of Keystead's images.
+#[derive(Debug, Clone)]
+pub struct Program {
+    /// Its name with tag, as the Helm chart has it.
+    pub name: String,
+    /// The tar.
+    pub tar: PathBuf,
+    /// Digest and size.
+    pub written: Written,
+}
+
+/// Builds the operator and the sidecar and writes `keystead-operator.tar` and
+/// `keystead-sidecar.tar` into a folder.
+pub fn images(folder: &Path) -> Result<Vec<Program>> {
+    let mut images = Vec::new();
+    for short in ["operator", "sidecar"] {
+        let package = format!("keystead-{short}");
+        let binary = build(&package)?;
+        let image = Image {
+            name: format!("keystead.dev/{short}:{VERSION}"),
+            files: [(package.clone(), Node::File(0o755, fs::read(&binary).context("read a built program")?))].into(),
+            entrypoint: vec![format!("/{package}")],
+            user: USER.into(),
+            environment: Vec::new(),
+            labels: labels(&package),
+        };
+        let tar = folder.join(format!("{package}.tar"));
+        let written = image.write(&tar)?;
+        let (digest, megabytes) = (&written.digest, bytes_as_megabytes(written.size));
+        ui::say(format_args!("{}  {digest}  {megabytes}  {}", image.name, tar.display()));
+        images.push(Program { name: image.name, tar, written });
+    }
+    Ok(images)
+}
+
+/// Builds one package alone, so that no other's features get into it.
+fn build(package: &str) -> Result<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the workspace has a root")?;
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    let log = tempfile::NamedTempFile::new()?;
+    let mut step = Step::begin(format_args!("building {package} for a release"));
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(root).env("RUSTFLAGS", FLAGS).env_remove("CARGO_ENCODED_RUSTFLAGS");
+    cargo.args(["build", "--release", "--locked", "--target", TARGET, "--package", package, "--bin", package]);
+    exec::logged(&mut cargo, log.path(), || {
+        let lines = fs::read(log.path()).map_or(0, |text| text.iter().filter(|byte| **byte == b'\n').count());
+        step.progress(format_args!("({lines} crates)"));
+    })?;
+    step.done();
+    Ok(target.join(TARGET).join("release").join(package))
+}
+
+fn labels(title: &str) -> std::collections::BTreeMap<String, String> {
+    let label = |name: &str, value: &str| (format!("org.opencontainers.image.{name}"), value.to_owned());
+    [
+        label("title", title),
+        label("version", VERSION),
+        label("licenses", env!("CARGO_PKG_LICENSE")),
+        label("description", env!("CARGO_PKG_DESCRIPTION")),
+    ]
+    .into()
+}
+
+fn bytes_as_megabytes(bytes: u64) -> String {
+    format!("{}.{} MB", bytes / 1_000_000, bytes % 1_000_000 / 100_000)
+}
