@@ -1,0 +1,123 @@
+//! Small worlds for tests.
+
+use crate::World;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+use keystead_crds::provider::DEFAULT_CLASS;
+use keystead_crds::{Credential, SecretBinding, SecretProvider, SecretScope};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+pub(crate) fn world(
+    providers: impl IntoIterator<Item = SecretProvider>,
+    scopes: impl IntoIterator<Item = SecretScope>,
+) -> World {
+    let mut world = World::new("c1", DEFAULT_CLASS);
+    for provider in providers {
+        world.set_provider(&provider.metadata.name.clone().unwrap(), Some(Arc::new(provider)));
+    }
+    for scope in scopes {
+        world.set_scope(&scope.metadata.name.clone().unwrap(), Some(Arc::new(scope)));
+    }
+    world
+}
+
+pub(crate) fn provider(name: &str) -> SecretProvider {
+    object(
+        SecretProvider::new,
+        name,
+        json!({
+            "environment": "production",
+            "vault": { "address": "https://vault:8200", "auth": { "kubernetes": { "role": "keystead-operator" } } },
+            "workloadAuth": { "method": "Jwt", "mount": "jwt-c1" },
+        }),
+    )
+}
+
+pub(crate) fn global(name: &str, provider: &str) -> SecretScope {
+    object(
+        SecretScope::new,
+        name,
+        json!({
+            "providerRef": { "name": provider },
+            "level": "Global",
+            "writers": { "namespaceSelector": { "matchLabels": { "writes": "global" } } },
+        }),
+    )
+}
+
+pub(crate) fn node(name: &str, provider: &str, id: &str) -> SecretScope {
+    object(
+        SecretScope::new,
+        name,
+        json!({
+            "providerRef": { "name": provider },
+            "level": "Node",
+            "id": id,
+            "writers": { "namespaceSelector": {} },
+        }),
+    )
+}
+
+/// Members carry the label `company: <id>`, writers `writes: <id>`.
+pub(crate) fn company(name: &str, provider: &str, id: &str, age: i64) -> SecretScope {
+    let mut scope = object(
+        SecretScope::new,
+        name,
+        json!({
+            "providerRef": { "name": provider },
+            "level": "Company",
+            "id": id,
+            "members": { "namespaceSelector": { "matchLabels": { "company": id } } },
+            "writers": { "namespaceSelector": { "matchLabels": { "writes": id } } },
+        }),
+    );
+    scope.metadata.creation_timestamp = Some(created(age));
+    scope
+}
+
+pub(crate) fn credential(namespace: &str, name: &str, scope: &str, service: &str, age: i64) -> Credential {
+    let mut credential = object(
+        Credential::new,
+        name,
+        json!({
+            "scopeRef": { "name": scope },
+            "service": service,
+            "keys": [
+                { "name": "api_key", "from": { "secretKeyRef": { "name": "s", "key": "k" } } },
+                { "name": "base_url", "from": { "value": "https://api.example" } },
+            ],
+        }),
+    );
+    credential.metadata.namespace = Some(namespace.into());
+    credential.metadata.creation_timestamp = Some(created(age));
+    credential
+}
+
+pub(crate) fn binding(
+    namespace: &str,
+    name: &str,
+    provider: &str,
+    account: &str,
+    service: &str,
+) -> SecretBinding {
+    let mut binding = object(
+        SecretBinding::new,
+        name,
+        json!({
+            "providerRef": { "name": provider },
+            "serviceAccounts": [account],
+            "secrets": [{ "name": service, "service": service }],
+        }),
+    );
+    binding.metadata.namespace = Some(namespace.into());
+    binding
+}
+
+fn object<S: serde::de::DeserializeOwned, K>(new: fn(&str, S) -> K, name: &str, spec: Value) -> K {
+    new(name, serde_json::from_value(spec).unwrap())
+}
+
+fn created(seconds: i64) -> Time {
+    Time(Timestamp::from_second(seconds).unwrap())
+}

@@ -1,0 +1,7 @@
+//! One file a kind: what its objects mean for Vault.
+
+pub mod binding;
+pub mod credential;
+pub mod pod;
+pub mod provider;
+pub mod scope;

@@ -1,0 +1,109 @@
+//! `SecretScope`: where values can be declared, and which company a namespace belongs to.
+
+use super::provider;
+use crate::world::is_older;
+use crate::{Problem, World};
+use keystead_crds::condition::Reason;
+use keystead_crds::provider::WorkloadMethod;
+use keystead_crds::{Level, SecretScope};
+use kube::ResourceExt as _;
+
+/// Whether the scope can serve: its provider is there, can do its level, and no older scope is the same.
+pub fn check(world: &World, scope: &SecretScope) -> Result<(), Problem> {
+    let provider = provider::find(world, &scope.spec.provider_ref.name)?;
+    if scope.spec.level == Level::Node && provider.spec.workload_auth.method != WorkloadMethod::Jwt {
+        return Err(Problem::new(
+            Reason::Invalid,
+            format!(
+                "spec.level: Node needs a provider with workloadAuth.method Jwt, and SecretProvider {} has Kubernetes",
+                provider.name_any()
+            ),
+        ));
+    }
+    match older_twin(world, scope) {
+        None => Ok(()),
+        Some(twin) => Err(Problem::new(
+            Reason::Conflict,
+            format!(
+                "SecretScope {} is older and has the same provider, level and id: delete one",
+                twin.name_any()
+            ),
+        )),
+    }
+}
+
+/// The company a namespace belongs to. Where two companies select it, neither serves it.
+pub fn company<'a>(world: &'a World, provider: &'a str, namespace: &str) -> Result<Option<&'a str>, Problem> {
+    let mut companies = world.scopes_of(provider).filter(|scope| {
+        let members = scope.spec.members.as_ref();
+        scope.spec.level == Level::Company
+            && members.is_some_and(|members| world.selects(&members.namespace_selector, namespace))
+            && older_twin(world, scope).is_none()
+    });
+    let (first, second) = (companies.next(), companies.next());
+    if let (Some(first), Some(second)) = (first, second) {
+        return Err(Problem::new(
+            Reason::Ambiguous,
+            format!(
+                "SecretScopes {} and {} both select namespace {namespace}; a namespace belongs to one company, so neither serves it",
+                first.name_any(),
+                second.name_any()
+            ),
+        ));
+    }
+    Ok(first.and_then(|scope| scope.spec.id.as_deref()))
+}
+
+fn older_twin<'a>(world: &'a World, scope: &'a SecretScope) -> Option<&'a SecretScope> {
+    let spec = &scope.spec;
+    let mut twins = world.scopes_of(&spec.provider_ref.name).map(AsRef::as_ref);
+    twins.find(|twin: &&SecretScope| {
+        twin.spec.level == spec.level && twin.spec.id == spec.id && is_older(*twin, scope)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{company as company_scope, global, node, provider, world};
+
+    #[test]
+    fn the_older_of_two_twins_serves() {
+        let world = world(
+            [provider("p")],
+            [
+                company_scope("old", "p", "acme", 1),
+                company_scope("new", "p", "acme", 2),
+            ],
+        );
+        assert_eq!(check(&world, world.scope("old").unwrap()), Ok(()));
+        let problem = check(&world, world.scope("new").unwrap()).unwrap_err();
+        assert_eq!(problem.reason, Reason::Conflict);
+        assert!(problem.message.contains("SecretScope old"), "{problem}");
+    }
+
+    #[test]
+    fn a_namespace_of_two_companies_belongs_to_neither() {
+        let mut globex = company_scope("globex", "p", "globex", 2);
+        globex.spec.members = company_scope("x", "p", "acme", 1).spec.members;
+        let mut world = world(
+            [provider("p")],
+            [company_scope("acme", "p", "acme", 1), globex, global("g", "p")],
+        );
+        world.set_namespace("shop", Some([("company".to_owned(), "acme".to_owned())].into()));
+        world.set_namespace("other", Some([("company".to_owned(), "none".to_owned())].into()));
+        let problem = company(&world, "p", "shop").unwrap_err();
+        assert_eq!(problem.reason, Reason::Ambiguous);
+        assert_eq!(company(&world, "p", "other"), Ok(None));
+        assert_eq!(company(&world, "p", "unknown"), Ok(None));
+    }
+
+    #[test]
+    fn a_node_scope_needs_jwt() {
+        let mut kubernetes = provider("p");
+        kubernetes.spec.workload_auth.method = WorkloadMethod::Kubernetes;
+        let world = world([kubernetes], [node("n", "p", "n1")]);
+        let problem = check(&world, world.scope("n").unwrap()).unwrap_err();
+        assert_eq!(problem.reason, Reason::Invalid);
+    }
+}

@@ -1,0 +1,226 @@
+//! A read-only view of all that is declared, as the watches fill it.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, Time};
+use keystead_crds::{Credential, SecretBinding, SecretProvider, SecretScope};
+use kube::core::{Selector, SelectorExt as _};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Namespace and name.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Key {
+    /// The object's namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// What is known of a provider beyond its spec. The operator finds it out.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct ProviderFacts {
+    /// Certificates to trust; none where the provider names none.
+    pub ca: Option<String>,
+    /// Accessor of the jwt mount, which policies need to name a pod's node; known once Vault was reached.
+    pub accessor: Option<String>,
+}
+
+/// All that is declared.
+#[derive(Default)]
+pub struct World {
+    /// This cluster's name.
+    pub cluster: String,
+    /// The class of providers that this operator serves.
+    pub class: String,
+    providers: BTreeMap<String, Arc<SecretProvider>>,
+    scopes: BTreeMap<String, Arc<SecretScope>>,
+    credentials: BTreeMap<Key, Arc<Credential>>,
+    bindings: BTreeMap<Key, Arc<SecretBinding>>,
+    namespaces: BTreeMap<String, BTreeMap<String, String>>,
+    facts: BTreeMap<String, ProviderFacts>,
+    /// Who declares a service at a scope, oldest first.
+    declared: BTreeMap<(String, String), BTreeSet<(Age, Key)>>,
+}
+
+/// Creation time, for "the oldest wins". Objects of one second are told apart by name.
+type Age = Option<Time>;
+
+impl World {
+    /// An empty world of a cluster, for the providers of one class.
+    pub fn new(cluster: impl Into<String>, class: impl Into<String>) -> Self {
+        Self {
+            cluster: cluster.into(),
+            class: class.into(),
+            ..Self::default()
+        }
+    }
+
+    // === what changes it ===
+
+    /// Puts a provider in, or takes it out; answers what stood there.
+    pub fn set_provider(
+        &mut self,
+        name: &str,
+        object: Option<Arc<SecretProvider>>,
+    ) -> Option<Arc<SecretProvider>> {
+        if object.is_none() {
+            self.facts.remove(name);
+        }
+        set(&mut self.providers, name.to_owned(), object)
+    }
+
+    /// Puts a scope in, or takes it out; answers what stood there.
+    pub fn set_scope(&mut self, name: &str, object: Option<Arc<SecretScope>>) -> Option<Arc<SecretScope>> {
+        set(&mut self.scopes, name.to_owned(), object)
+    }
+
+    /// Puts a credential in, or takes it out; answers what stood there.
+    pub fn set_credential(&mut self, key: Key, object: Option<Arc<Credential>>) -> Option<Arc<Credential>> {
+        if let Some(old) = self.credentials.get(&key) {
+            let place = place(old);
+            if let Some(declared) = self.declared.get_mut(&place) {
+                declared.remove(&(old.metadata.creation_timestamp.clone(), key.clone()));
+                if declared.is_empty() {
+                    self.declared.remove(&place);
+                }
+            }
+        }
+        if let Some(new) = &object {
+            let entry = (new.metadata.creation_timestamp.clone(), key.clone());
+            self.declared.entry(place(new)).or_default().insert(entry);
+        }
+        set(&mut self.credentials, key, object)
+    }
+
+    /// Puts a binding in, or takes it out; answers what stood there.
+    pub fn set_binding(
+        &mut self,
+        key: Key,
+        object: Option<Arc<SecretBinding>>,
+    ) -> Option<Arc<SecretBinding>> {
+        set(&mut self.bindings, key, object)
+    }
+
+    /// Notes a namespace's labels, or that it is gone; answers whether that changed anything.
+    pub fn set_namespace(&mut self, name: &str, labels: Option<BTreeMap<String, String>>) -> bool {
+        let new = labels.clone();
+        set(&mut self.namespaces, name.to_owned(), labels) != new
+    }
+
+    /// Notes what was found out of a provider; answers whether that changed anything.
+    pub fn set_facts(&mut self, provider: &str, facts: ProviderFacts) -> bool {
+        self.facts.insert(provider.to_owned(), facts.clone()) != Some(facts)
+    }
+
+    // === what is in it ===
+
+    /// A provider by name.
+    pub fn provider(&self, name: &str) -> Option<&Arc<SecretProvider>> {
+        self.providers.get(name)
+    }
+
+    /// Whether a provider is another operator's. One that does not exist is nobody's: all may say so.
+    pub fn is_foreign(&self, provider: &str) -> bool {
+        self.providers
+            .get(provider)
+            .is_some_and(|found| found.spec.class != self.class)
+    }
+
+    /// What is known of a provider.
+    pub fn facts(&self, provider: &str) -> Option<&ProviderFacts> {
+        self.facts.get(provider)
+    }
+
+    /// A scope by name.
+    pub fn scope(&self, name: &str) -> Option<&Arc<SecretScope>> {
+        self.scopes.get(name)
+    }
+
+    /// A credential.
+    pub fn credential(&self, key: &Key) -> Option<&Arc<Credential>> {
+        self.credentials.get(key)
+    }
+
+    /// A binding.
+    pub fn binding(&self, key: &Key) -> Option<&Arc<SecretBinding>> {
+        self.bindings.get(key)
+    }
+
+    /// Every provider.
+    pub fn providers(&self) -> impl Iterator<Item = &Arc<SecretProvider>> {
+        self.providers.values()
+    }
+
+    /// Every scope of a provider.
+    pub fn scopes_of<'a>(&'a self, provider: &'a str) -> impl Iterator<Item = &'a Arc<SecretScope>> {
+        self.scopes
+            .values()
+            .filter(move |scope| scope.spec.provider_ref.name == provider)
+    }
+
+    /// Every credential.
+    pub fn credentials(&self) -> impl Iterator<Item = (&Key, &Arc<Credential>)> {
+        self.credentials.iter()
+    }
+
+    /// Every binding.
+    pub fn bindings(&self) -> impl Iterator<Item = (&Key, &Arc<SecretBinding>)> {
+        self.bindings.iter()
+    }
+
+    /// Every binding of a namespace.
+    pub fn bindings_in<'a>(
+        &'a self,
+        namespace: &'a str,
+    ) -> impl Iterator<Item = (&'a Key, &'a Arc<SecretBinding>)> {
+        let first = Key {
+            namespace: namespace.to_owned(),
+            name: String::new(),
+        };
+        self.bindings
+            .range(first..)
+            .take_while(move |(key, _)| key.namespace == namespace)
+    }
+
+    /// Who was the first to declare a service at a scope.
+    pub fn first_to_declare(&self, scope: &str, service: &str) -> Option<&Key> {
+        let declared = self.declared.get(&(scope.to_owned(), service.to_owned()))?;
+        declared.first().map(|(_, key)| key)
+    }
+
+    /// Whether a selector chooses a namespace. One that is not known yet is chosen by none.
+    pub fn selects(&self, selector: &LabelSelector, namespace: &str) -> bool {
+        let Some(labels) = self.namespaces.get(namespace) else {
+            return false;
+        };
+        Selector::try_from(selector.clone()).is_ok_and(|selector| selector.matches(labels))
+    }
+}
+
+fn set<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, value: Option<V>) -> Option<V> {
+    match value {
+        Some(value) => map.insert(key, value),
+        None => map.remove(&key),
+    }
+}
+
+fn place(credential: &Credential) -> (String, String) {
+    (
+        credential.spec.scope_ref.name.clone(),
+        credential.spec.service.clone(),
+    )
+}
+
+impl Key {
+    /// The key of a namespaced object.
+    pub fn of(object: &impl kube::ResourceExt) -> Self {
+        Self {
+            namespace: object.namespace().unwrap_or_default(),
+            name: object.name_any(),
+        }
+    }
+}
+
+/// Whether `one` is older than `other`; objects of one second are told apart by name.
+pub fn is_older<T: kube::ResourceExt>(one: &T, other: &T) -> bool {
+    (one.creation_timestamp(), one.name_any()) < (other.creation_timestamp(), other.name_any())
+}
