@@ -53,6 +53,10 @@ fn may_speak(line: &Metadata<'_>) -> bool {
     !matches!(speaker, "rustify" | "vaultrs")
 }
 
+/// An error with all its causes, in one line: `failed to read Secret a/b: no answer within 10 s`.
+#[derive(Clone, Copy, Debug)]
+pub struct Chain<'a>(pub &'a (dyn std::error::Error + 'static));
+
 /// Why the log could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -73,6 +77,16 @@ pub enum Error {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("log format {0:?} is neither json nor text")]
 pub struct UnknownFormat(String);
+
+// === impl Chain ===
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        std::iter::successors(self.0.source(), |error| error.source())
+            .try_for_each(|cause| write!(f, ": {cause}"))
+    }
+}
 
 // === impl Format ===
 
@@ -136,6 +150,17 @@ mod tests {
         }
         let error = "xml".parse::<Format>().unwrap_err();
         assert_eq!(error.to_string(), r#"log format "xml" is neither json nor text"#);
+    }
+
+    #[test]
+    fn a_chain_names_every_cause_once() {
+        let source = std::io::Error::other("disk full");
+        let error = crate::probes::Error::Bind {
+            address: ([127, 0, 0, 1], 80).into(),
+            source,
+        };
+        let expected = "failed to listen on 127.0.0.1:80 for probes and metrics: disk full";
+        assert_eq!(Chain(&error).to_string(), expected);
     }
 
     #[test]

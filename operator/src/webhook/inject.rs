@@ -1,0 +1,176 @@
+//! From a pod as its creator sent it to what is added to it. Pure, and never through a typed `Pod`:
+//! that would drop fields newer than the types.
+
+mod patch;
+mod pod;
+mod sidecar;
+#[cfg(test)]
+mod tests;
+
+pub use self::patch::Operation;
+use self::patch::Patch;
+use self::pod::{Container, Pod};
+use keystead_crds::{names, sidecar::Config};
+use serde_json::{Value, json};
+
+/// What one pod gets.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PodSecrets {
+    /// The sidecar's config; the mode of its files is decided here, by who will read them.
+    pub config: Config,
+    /// Whom the projected token speaks to.
+    pub audience: String,
+    /// The names of the bindings it comes from.
+    pub bindings: Vec<String>,
+}
+
+/// What every sidecar has alike.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// The sidecar's image.
+    pub image: String,
+    /// `Always`, `IfNotPresent` or `Never`; the cluster's default where it is left out.
+    pub image_pull_policy: Option<String>,
+    /// What the sidecar asks for; it has no limit in most pods.
+    pub requests: Resources,
+    /// What it asks for and is limited to in a Guaranteed pod, which must stay so. The pages of both
+    /// its volumes count on this memory, and with too little CPU its start takes seconds.
+    pub guaranteed: Resources,
+}
+
+/// Quantities as Kubernetes writes them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Resources {
+    /// Such as `10m`.
+    pub cpu: String,
+    /// Such as `16Mi`.
+    pub memory: String,
+}
+
+/// Why a pod can't be served: a sentence for people that says what to do.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{0}")]
+pub struct Refusal(String);
+
+/// What to add to the pod. Nothing for one that has it already, and nothing for a mirror pod: the
+/// kubelet made it from a file, and no patch would reach that.
+pub fn plan(pod: &Value, secrets: PodSecrets, settings: &Settings) -> Result<Vec<Operation>, Refusal> {
+    let pod = Pod::parse(pod)?;
+    if pod.is_mirror() || pod.is_injected() {
+        return Ok(Vec::new());
+    }
+    admit(&pod, &secrets)?;
+
+    let mut patch = Patch::default();
+    for container in pod.all_containers() {
+        patch.prepend(
+            &container.path,
+            "env",
+            container.has("env"),
+            variables(&secrets.config),
+        );
+        let mounts = vec![sidecar::files_mount(true)];
+        patch.append(
+            &container.path,
+            "volumeMounts",
+            container.has("volumeMounts"),
+            mounts,
+        );
+    }
+    patch.append(
+        "/spec",
+        "volumes",
+        pod.has("volumes"),
+        sidecar::volumes(&secrets.audience),
+    );
+    annotate(&mut patch, &pod, &secrets.bindings);
+    // Last, because it shifts the indices of the pod's own init containers.
+    let ours = vec![sidecar::container(&pod, secrets.config, settings)];
+    patch.prepend("/spec", "initContainers", pod.has("initContainers"), ours);
+    Ok(patch.finish())
+}
+
+/// Refuses what would end half-injected, or would quietly replace something of the pod's own.
+fn admit(pod: &Pod<'_>, secrets: &PodSecrets) -> Result<(), Refusal> {
+    if pod.is_windows() {
+        return Err(Refusal(format!(
+            "Keystead serves Linux pods only, and this one asks for Windows: give it the label {}: \"false\"",
+            names::INJECT_LABEL
+        )));
+    }
+    for volume in [names::FILES_VOLUME, names::PRIVATE_VOLUME, names::TOKEN_VOLUME] {
+        if pod.volume_names().any(|name| name == volume) {
+            return Err(Refusal(format!(
+                "the pod has a volume named {volume} of its own, a name Keystead needs: rename it"
+            )));
+        }
+    }
+    pod.all_containers()
+        .try_for_each(|container| admit_container(container, secrets))
+}
+
+fn admit_container(container: &Container<'_>, secrets: &PodSecrets) -> Result<(), Refusal> {
+    let name = container.name;
+    if name == names::CONTAINER {
+        return Err(Refusal(format!(
+            "the pod has a container named {name} of its own, the name of Keystead's sidecar: rename it"
+        )));
+    }
+    if container
+        .mount_paths()
+        .any(|path| path.trim_end_matches('/') == names::FILES_DIR)
+    {
+        return Err(Refusal(format!(
+            "container {name} mounts something at {}, where its secrets would be: mount it elsewhere",
+            names::FILES_DIR
+        )));
+    }
+    let ours = |variable: &str| {
+        variable == names::READY_ENV || secrets.config.env.iter().any(|env| env.name == variable)
+    };
+    match container.env_names().find(|variable| ours(variable)) {
+        Some(variable) => Err(Refusal(format!(
+            "container {name} sets {variable} itself, and so would Keystead ({}): take one of the two away",
+            secrets.bindings.join(", ")
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// The gate, and the binding's variables. They stand before the container's own, whose values may
+/// then use them as `$(NAME)`.
+fn variables(config: &Config) -> Vec<Value> {
+    let gate = from_file(names::READY_ENV, names::READY_FILE, names::READY_KEY);
+    let bound = config
+        .env
+        .iter()
+        .map(|env| from_file(&env.name, names::ENV_FILE, &env.name));
+    std::iter::once(gate).chain(bound).collect()
+}
+
+/// A variable that the kubelet reads from a file of the sidecar; until it is there the container
+/// does not start.
+fn from_file(name: &str, path: &str, key: &str) -> Value {
+    let file = json!({"volumeName": names::PRIVATE_VOLUME, "path": path, "key": key});
+    json!({"name": name, "valueFrom": {"fileKeyRef": file}})
+}
+
+fn annotate(patch: &mut Patch, pod: &Pod<'_>, bindings: &[String]) {
+    let bindings = bindings.join(",");
+    match (pod.metadata, pod.annotations) {
+        (Some(_), Some(_)) => {
+            let key = patch::escape(names::INJECTED_ANNOTATION);
+            patch.add(format!("/metadata/annotations/{key}"), json!(bindings));
+        }
+        (Some(_), None) => {
+            patch.add(
+                "/metadata/annotations".to_owned(),
+                json!({names::INJECTED_ANNOTATION: bindings}),
+            );
+        }
+        (None, _) => {
+            let annotations = json!({"annotations": {names::INJECTED_ANNOTATION: bindings}});
+            patch.add("/metadata".to_owned(), annotations);
+        }
+    }
+}

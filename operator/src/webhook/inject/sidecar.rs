@@ -1,0 +1,181 @@
+//! The container and the volumes that are added.
+
+use super::Settings;
+use super::pod::{Container, Pod};
+use keystead_crds::{names, sidecar::Config};
+use serde_json::{Value, json};
+
+/// The native sidecar: starts before everything else of the pod and ends after it.
+pub(super) fn container(pod: &Pod<'_>, mut config: Config, settings: &Settings) -> Value {
+    let owner = Owner::of(pod);
+    config.file_mode = owner.file_mode;
+    let mut container = json!({
+        "name": names::CONTAINER,
+        "image": settings.image,
+        "args": ["run"],
+        "restartPolicy": "Always",
+        "env": env(pod, &config),
+        // The fast path of the gate. It is bounded, and succeeds in any case: a hook that fails ends
+        // the container, and one that hangs holds up the pod's deletion.
+        "lifecycle": {"postStart": {"exec": {"command": [PROGRAM, "wait"]}}},
+        "securityContext": {
+            "allowPrivilegeEscalation": false,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": true,
+            "runAsNonRoot": true,
+            "runAsUser": owner.user,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": [
+            files_mount(false),
+            {"name": names::PRIVATE_VOLUME, "mountPath": names::PRIVATE_DIR},
+            {"name": names::TOKEN_VOLUME, "mountPath": names::TOKEN_DIR, "readOnly": true},
+        ],
+    });
+    if let Some(policy) = &settings.image_pull_policy {
+        container["imagePullPolicy"] = json!(policy);
+    }
+    if let Some(resources) = resources(pod, settings) {
+        container["resources"] = resources;
+    }
+    if !pod.has_host_network() {
+        // Its turn to true wakes the kubelet, which then starts what waits for its variables.
+        let probe = json!({"path": "/readyz", "port": names::SIDECAR_PORT, "scheme": "HTTP"});
+        container["readinessProbe"] = json!({"httpGet": probe, "periodSeconds": 1, "timeoutSeconds": 1});
+    }
+    container
+}
+
+/// Where the files are; only the sidecar may write there.
+pub(super) fn files_mount(read_only: bool) -> Value {
+    json!({"name": names::FILES_VOLUME, "mountPath": names::FILES_DIR, "readOnly": read_only})
+}
+
+/// What the mounts mean.
+pub(super) fn volumes(audience: &str) -> Vec<Value> {
+    let memory =
+        |name: &str, size: &str| json!({"name": name, "emptyDir": {"medium": "Memory", "sizeLimit": size}});
+    let token = json!({
+        "audience": audience,
+        "expirationSeconds": TOKEN_SECONDS,
+        "path": names::TOKEN_FILE,
+    });
+    vec![
+        memory(names::FILES_VOLUME, FILES_SIZE),
+        memory(names::PRIVATE_VOLUME, PRIVATE_SIZE),
+        json!({"name": names::TOKEN_VOLUME, "projected": {"sources": [{"serviceAccountToken": token}]}}),
+    ]
+}
+
+fn env(pod: &Pod<'_>, config: &Config) -> Value {
+    let field =
+        |name: &str, path: &str| json!({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}});
+    // The kubelet expands `$(NAME)` in values, and `$$` is how it writes a dollar.
+    let config = json!(config).to_string().replace('$', "$$");
+    let mut env = vec![
+        json!({"name": names::CONFIG_ENV, "value": config}),
+        field(names::NODE_ENV, "spec.nodeName"),
+    ];
+    // On the host's network all pods share ports, so there the sidecar serves none.
+    if !pod.has_host_network() {
+        env.push(field(names::POD_IP_ENV, "status.podIP"));
+    }
+    Value::Array(env)
+}
+
+/// Nothing where the pod as a whole has resources: those bound the sum of its containers' requests,
+/// and ours might not fit.
+fn resources(pod: &Pod<'_>, settings: &Settings) -> Option<Value> {
+    if pod.has_own_resources() {
+        return None;
+    }
+    let quantities = |r: &super::Resources| json!({"cpu": r.cpu, "memory": r.memory});
+    Some(if pod.all_containers().all(is_guaranteed) {
+        let both = quantities(&settings.guaranteed);
+        json!({"requests": both, "limits": both})
+    } else {
+        json!({"requests": quantities(&settings.requests)})
+    })
+}
+
+/// Whether the container alone would make a Guaranteed pod: both limits, and requests that are left
+/// out or equal.
+fn is_guaranteed(container: &Container<'_>) -> bool {
+    ["cpu", "memory"]
+        .into_iter()
+        .all(|name| match container.resource(name) {
+            (None, Some(_)) => true,
+            (Some(request), Some(limit)) => {
+                request == limit || amount(request).is_some_and(|r| Some(r) == amount(limit))
+            }
+            (_, None) => false,
+        })
+}
+
+/// A quantity in thousandths, so that `1` is `1000m`; nothing for what is written in unusual ways.
+fn amount(quantity: &Value) -> Option<u128> {
+    let text = quantity.as_str()?;
+    let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let thousandths: u128 = match unit {
+        "m" => 1,
+        "" => 1_000,
+        "k" => 1_000_000,
+        "M" => 1_000_000_000,
+        "G" => 1_000_000_000_000,
+        "Ki" => 1_000 << 10,
+        "Mi" => 1_000 << 20,
+        "Gi" => 1_000 << 30,
+        _ => return None,
+    };
+    digits.parse::<u128>().ok()?.checked_mul(thousandths)
+}
+
+/// Who owns the files, and who may read them.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Owner {
+    user: i64,
+    file_mode: u32,
+}
+
+impl Owner {
+    /// With an fsGroup every container is in it. Where all run as one user so does the sidecar, which
+    /// signals need too. Else anyone in the pod must be able to read.
+    fn of(pod: &Pod<'_>) -> Self {
+        let shared = shared_user(pod, pod.containers.iter());
+        let file_mode = if pod.has_fs_group() {
+            0o440
+        } else if shared.is_some() && shared_user(pod, pod.all_containers()) == shared {
+            0o400
+        } else {
+            0o444
+        };
+        Self {
+            user: shared.unwrap_or(DEFAULT_USER),
+            file_mode,
+        }
+    }
+}
+
+/// The one user that all of these containers run as, unless it is root or an image's secret.
+fn shared_user<'a>(pod: &Pod<'a>, mut containers: impl Iterator<Item = &'a Container<'a>>) -> Option<i64> {
+    let first = pod.user(containers.next()?).filter(|user| *user > 0)?;
+    containers
+        .all(|container| pod.user(container) == Some(first))
+        .then_some(first)
+}
+
+/// The image's entrypoint.
+const PROGRAM: &str = "/keystead-sidecar";
+
+/// Who the sidecar is where the pod does not say who its containers are.
+const DEFAULT_USER: i64 = 65532;
+
+/// The shortest life the API server grants. It is used once, at login.
+const TOKEN_SECONDS: u32 = 600;
+
+/// Two versions of all files during a swap. Together with [`PRIVATE_SIZE`] less than the memory of a
+/// sidecar with a limit.
+const FILES_SIZE: &str = "32Mi";
+/// Two versions of the variables, and the readiness file.
+const PRIVATE_SIZE: &str = "8Mi";

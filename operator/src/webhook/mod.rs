@@ -1,0 +1,110 @@
+//! The admission webhook: gives pods their sidecar. It answers from memory and calls nothing.
+
+pub mod certs;
+pub mod inject;
+mod metrics;
+pub mod review;
+pub mod server;
+pub mod tls;
+
+pub use self::inject::{PodSecrets, Resources};
+use self::metrics::Metrics;
+use keystead_runtime::probes::Readiness;
+use keystead_runtime::shutdown::Shutdown;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+
+/// What is declared in the cluster, as far as pods are concerned. Asked on every pod's way into the
+/// cluster, so it answers from memory.
+pub trait Directory: Send + Sync + 'static {
+    /// What pods of this service account get.
+    fn secrets_for(&self, namespace: &str, service_account: &str) -> Lookup;
+}
+
+/// The answer of a [`Directory`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Lookup {
+    /// This.
+    Found(Box<PodSecrets>),
+    /// No binding names the account.
+    NoBinding,
+    /// Not known yet: the caches are still filling.
+    NotReady,
+    /// Its bindings can't be served together or at all; a sentence that says why and what to do.
+    Refused(String),
+}
+
+/// Where the webhook is and what it adds.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where to listen, with TLS.
+    pub listen: SocketAddr,
+    /// The namespace Keystead runs in.
+    pub namespace: String,
+    /// The service the API server calls.
+    pub service: String,
+    /// The Secret with the certificates, shared by all replicas.
+    pub tls_secret: String,
+    /// The MutatingWebhookConfiguration whose CA bundle is kept current.
+    pub webhook_configuration: String,
+    /// The sidecars.
+    pub sidecar: inject::Settings,
+}
+
+/// Why the webhook ended.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The port is taken, or the address is not ours.
+    #[error("failed to listen on {address} for the webhook")]
+    Bind {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// Two parts of the program export a metric of one name.
+    #[error("failed to register the webhook's metrics")]
+    Metrics(#[source] prometheus::Error),
+    /// The TLS library refuses the settings.
+    #[error("failed to set up TLS for the webhook")]
+    Tls(#[source] rustls::Error),
+}
+
+/// Serves the webhook and keeps its certificate until the end is asked for. Ready when it has a
+/// certificate and the API server has been told whom to trust.
+pub async fn run(
+    settings: Settings,
+    directory: Arc<dyn Directory>,
+    client: kube::Client,
+    readiness: &Readiness,
+    registry: &prometheus::Registry,
+    shutdown: Shutdown,
+) -> Result<(), Error> {
+    let metrics = Metrics::register(registry).map_err(Error::Metrics)?;
+    let address = settings.listen;
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|source| Error::Bind { address, source })?;
+    let certificate = Arc::new(tls::Reloadable::default());
+    let config = tls::server_config(Arc::clone(&certificate)).map_err(Error::Tls)?;
+    let keeper = certs::Keeper {
+        client,
+        certificate,
+        names: certs::Names::from(&settings),
+        served: readiness.register("webhook certificate"),
+        trusted: readiness.register("webhook configuration"),
+        expiry: metrics.expiry.clone(),
+        failures: metrics.certificate_failures.clone(),
+    };
+    let handler = review::Handler {
+        directory,
+        sidecar: settings.sidecar,
+        metrics,
+    };
+    tokio::join!(
+        keeper.run(shutdown.clone()),
+        server::serve(listener, Arc::new(config), Arc::new(handler), shutdown),
+    );
+    Ok(())
+}

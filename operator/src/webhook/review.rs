@@ -1,0 +1,260 @@
+//! Admission reviews: what comes in, what is decided, what goes out.
+
+use super::inject::{self, Operation};
+use super::metrics::Metrics;
+use super::{Directory, Lookup};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use keystead_crds::names;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::fmt;
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// Which of the two webhooks was called. Their selectors are ANDed, so "the pod or its namespace
+/// carries the label" takes two.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Entry {
+    /// The namespace carries the label: pods with a binding get their secrets.
+    Namespace,
+    /// The pod carries the label: it wants secrets, and must not start without.
+    Pod,
+}
+
+/// What was decided about a pod.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Decision {
+    /// It gets this.
+    Inject(Vec<Operation>),
+    /// It goes on as it is; the sentence, where there is one, is shown to whoever made it.
+    Leave(Option<String>),
+    /// It does not get in.
+    Refuse {
+        /// HTTP status for the one who made it.
+        code: u16,
+        /// Why, and what to do.
+        message: String,
+    },
+}
+
+/// Answers reviews.
+pub struct Handler {
+    pub(super) directory: Arc<dyn Directory>,
+    pub(super) sidecar: inject::Settings,
+    pub(super) metrics: Metrics,
+}
+
+/// What the API server asks. Our own struct: the pod stays raw.
+#[derive(Debug, Deserialize)]
+pub struct Request {
+    uid: String,
+    /// The pod itself need not say: one made by `generateName` has neither name nor namespace.
+    #[serde(default)]
+    namespace: String,
+    #[serde(default)]
+    operation: String,
+    #[serde(default)]
+    object: Value,
+}
+
+/// The body is no AdmissionReview, so there is no uid to answer to.
+#[derive(Debug, thiserror::Error)]
+#[error("the body is not an AdmissionReview: {0}")]
+pub struct Malformed(serde_json::Error);
+
+/// Decides about one pod. Pure.
+pub fn decide(
+    entry: Entry,
+    request: &Request,
+    directory: &dyn Directory,
+    sidecar: &inject::Settings,
+) -> Decision {
+    if request.operation != "CREATE" {
+        return Decision::Leave(None);
+    }
+    let (namespace, account) = (&request.namespace, service_account(&request.object));
+    match (directory.secrets_for(namespace, account), entry) {
+        (Lookup::Found(secrets), _) => match inject::plan(&request.object, *secrets, sidecar) {
+            Ok(patch) if patch.is_empty() => Decision::Leave(None),
+            Ok(patch) => Decision::Inject(patch),
+            Err(refusal) => Decision::Refuse {
+                code: FORBIDDEN,
+                message: refusal.to_string(),
+            },
+        },
+        (Lookup::NoBinding, Entry::Namespace) => Decision::Leave(None),
+        (Lookup::NoBinding, Entry::Pod) => Decision::Refuse {
+            code: FORBIDDEN,
+            message: format!(
+                "no SecretBinding in namespace {namespace} names service account {account}: \
+                 apply one, or take the label {} off the pod",
+                names::INJECT_LABEL
+            ),
+        },
+        (Lookup::Refused(why), Entry::Namespace) => {
+            Decision::Leave(Some(format!("no secrets for this pod: {why}")))
+        }
+        (Lookup::Refused(message), Entry::Pod) => Decision::Refuse {
+            code: FORBIDDEN,
+            message,
+        },
+        (Lookup::NotReady, _) => Decision::Refuse {
+            code: UNAVAILABLE,
+            message: "Keystead is starting, try again".to_owned(),
+        },
+    }
+}
+
+/// The account a pod runs as. The API server fills it in before it asks, so the default is for others.
+fn service_account(pod: &Value) -> &str {
+    let spec = pod.get("spec");
+    let name = spec
+        .and_then(|spec| spec.get("serviceAccountName"))
+        .and_then(Value::as_str);
+    name.filter(|name| !name.is_empty()).unwrap_or("default")
+}
+
+// === impl Handler ===
+
+impl Handler {
+    /// Answers the body of one request with the body of its response.
+    pub fn answer(&self, entry: Entry, body: &[u8]) -> Result<Vec<u8>, Malformed> {
+        let begun = Instant::now();
+        let request = serde_json::from_slice::<Incoming>(body).map_err(|error| {
+            self.metrics
+                .requests
+                .with_label_values(&[entry.as_str(), "malformed"])
+                .inc();
+            Malformed(error)
+        })?;
+        let request = request.request;
+        let decision = decide(entry, &request, &*self.directory, &self.sidecar);
+        let answer = render(&request.uid, &decision).map_err(Malformed)?;
+        self.metrics
+            .requests
+            .with_label_values(&[entry.as_str(), decision.outcome()])
+            .inc();
+        self.metrics.duration.observe(begun.elapsed().as_secs_f64());
+        let (namespace, account) = (&request.namespace, service_account(&request.object));
+        let outcome = decision.outcome();
+        match &decision {
+            Decision::Refuse { message, .. } => {
+                tracing::info!(%entry, %namespace, account, outcome, message, "pod refused");
+            }
+            Decision::Leave(Some(message)) => {
+                tracing::info!(%entry, %namespace, account, outcome, message, "pod left alone");
+            }
+            Decision::Inject(_) | Decision::Leave(None) => {
+                tracing::debug!(%entry, %namespace, account, outcome, "pod reviewed");
+            }
+        }
+        Ok(answer)
+    }
+}
+
+impl fmt::Debug for Handler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handler")
+            .field("sidecar", &self.sidecar)
+            .finish_non_exhaustive()
+    }
+}
+
+// === impl Entry ===
+
+impl Entry {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Namespace => "namespace",
+            Self::Pod => "pod",
+        }
+    }
+}
+
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+// === impl Decision ===
+
+impl Decision {
+    const fn outcome(&self) -> &'static str {
+        match self {
+            Self::Inject(_) => "injected",
+            Self::Leave(None) => "left",
+            Self::Leave(Some(_)) => "left_with_warning",
+            Self::Refuse {
+                code: UNAVAILABLE, ..
+            } => "not_ready",
+            Self::Refuse { .. } => "refused",
+        }
+    }
+}
+
+// === The wire ===
+
+#[derive(Deserialize)]
+struct Incoming {
+    request: Request,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Outgoing<'a> {
+    api_version: &'static str,
+    kind: &'static str,
+    response: Response<'a>,
+}
+
+/// Our own struct: kube's writes the patch as an array of numbers, at twice the size and time.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Response<'a> {
+    uid: &'a str,
+    allowed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch_type: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<Status<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warnings: Option<[&'a str; 1]>,
+}
+
+#[derive(Serialize)]
+struct Status<'a> {
+    code: u16,
+    message: &'a str,
+}
+
+fn render(uid: &str, decision: &Decision) -> Result<Vec<u8>, serde_json::Error> {
+    let allowed = !matches!(decision, Decision::Refuse { .. });
+    let mut response = Response {
+        uid,
+        allowed,
+        patch_type: None,
+        patch: None,
+        status: None,
+        warnings: None,
+    };
+    match decision {
+        Decision::Inject(operations) => {
+            response.patch_type = Some("JSONPatch");
+            response.patch = Some(STANDARD.encode(serde_json::to_vec(operations)?));
+        }
+        Decision::Leave(message) => response.warnings = message.as_deref().map(|message| [message]),
+        Decision::Refuse { code, message } => response.status = Some(Status { code: *code, message }),
+    }
+    serde_json::to_vec(&Outgoing {
+        api_version: "admission.k8s.io/v1",
+        kind: "AdmissionReview",
+        response,
+    })
+}
+
+const FORBIDDEN: u16 = 403;
+const UNAVAILABLE: u16 = 503;
