@@ -1,1 +1,551 @@
+use super::*;
+use keystead_crds::scope::Level;
+use keystead_crds::sidecar::{CONFIG_VERSION, EnvConfig, ScopeConfig, SecretConfig, VaultConfig};
+use proptest::prelude::*;
 
+fn secrets() -> PodSecrets {
+    let vault = VaultConfig {
+        address: "https://vault.example:8200".to_owned(),
+        ca: None,
+        auth_mount: "kubernetes".to_owned(),
+        role: "keystead.c1.production.s.shop.web".to_owned(),
+        kv_mount: "secret".to_owned(),
+        path_prefix: "keystead".to_owned(),
+        environment: "production".to_owned(),
+        scopes: vec![ScopeConfig {
+            level: Level::Global,
+            id: None,
+        }],
+    };
+    let secret = "hubspot".to_owned();
+    let config = Config {
+        version: CONFIG_VERSION,
+        vault,
+        secrets: vec![SecretConfig {
+            name: secret.clone(),
+            service: secret.clone(),
+        }],
+        files: Vec::new(),
+        env: vec![EnvConfig {
+            name: "HUBSPOT_API_KEY".to_owned(),
+            secret,
+            key: "api_key".to_owned(),
+        }],
+        file_mode: 0,
+        refresh_millis: 60_000,
+    };
+    PodSecrets {
+        config,
+        audience: "vault".to_owned(),
+        bindings: vec!["web".to_owned(), "more".to_owned()],
+    }
+}
+
+pub(in crate::webhook) fn settings() -> Settings {
+    let resources = |cpu: &str, memory: &str| Resources {
+        cpu: cpu.to_owned(),
+        memory: memory.to_owned(),
+    };
+    Settings {
+        image: "keystead.test/sidecar:1".to_owned(),
+        image_pull_policy: Some("Never".to_owned()),
+        requests: resources("10m", "16Mi"),
+        guaranteed: resources("50m", "64Mi"),
+    }
+}
+
+/// The pod as it is after the webhook.
+fn injected(pod: &Value) -> Result<Value, Refusal> {
+    let operations = plan(pod, secrets(), &settings())?;
+    let patch: json_patch::Patch = serde_json::from_value(json!(operations)).unwrap();
+    let mut pod = pod.clone();
+    json_patch::patch(&mut pod, &patch).unwrap();
+    Ok(pod)
+}
+
+fn refused(pod: &Value) -> String {
+    plan(pod, secrets(), &settings()).unwrap_err().to_string()
+}
+
+/// The config in the sidecar of an injected pod, with the kubelet's expansion undone.
+fn config(pod: &Value) -> Config {
+    let config = pod["spec"]["initContainers"][0]["env"][0]["value"]
+        .as_str()
+        .unwrap();
+    serde_json::from_str(&config.replace("$$", "$")).unwrap()
+}
+
+fn guard() -> Value {
+    from_file(
+        "KEYSTEAD_READY",
+        "ready",
+        "KEYSTEAD_READY (why: kubectl logs -c keystead)",
+    )
+}
+
+#[test]
+fn a_plain_pod_gets_all_of_it() {
+    let pod = json!({
+        "metadata": {"generateName": "web-"},
+        "spec": {"serviceAccountName": "web", "containers": [{"name": "web", "image": "web:1"}]},
+    });
+    let mut expected_config = secrets().config;
+    expected_config.file_mode = 0o444;
+    let key = json!({"volumeName": "keystead-private", "path": "env", "key": "HUBSPOT_API_KEY"});
+    let token = json!({"audience": "vault", "expirationSeconds": 600, "path": "vault"});
+    let expected = json!({
+        "metadata": {"generateName": "web-", "annotations": {"keystead.dev/injected": "web,more"}},
+        "spec": {
+            "serviceAccountName": "web",
+            "initContainers": [{
+                "name": "keystead",
+                "image": "keystead.test/sidecar:1",
+                "imagePullPolicy": "Never",
+                "args": ["run"],
+                "restartPolicy": "Always",
+                "env": [
+                    {"name": "KEYSTEAD_CONFIG", "value": json!(expected_config).to_string()},
+                    {"name": "KEYSTEAD_NODE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}},
+                    {"name": "KEYSTEAD_POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
+                ],
+                "lifecycle": {"postStart": {"exec": {"command": ["/keystead-sidecar", "wait"]}}},
+                "readinessProbe": {
+                    "httpGet": {"path": "/readyz", "port": 9102, "scheme": "HTTP"},
+                    "periodSeconds": 1,
+                    "timeoutSeconds": 1,
+                },
+                "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}},
+                "securityContext": {
+                    "allowPrivilegeEscalation": false,
+                    "capabilities": {"drop": ["ALL"]},
+                    "readOnlyRootFilesystem": true,
+                    "runAsNonRoot": true,
+                    "runAsUser": 65532,
+                    "seccompProfile": {"type": "RuntimeDefault"},
+                },
+                "terminationMessagePolicy": "FallbackToLogsOnError",
+                "volumeMounts": [
+                    {"name": "keystead", "mountPath": "/keystead", "readOnly": false},
+                    {"name": "keystead-private", "mountPath": "/keystead-private"},
+                    {"name": "keystead-token", "mountPath": "/keystead-token", "readOnly": true},
+                ],
+            }],
+            "containers": [{
+                "name": "web",
+                "image": "web:1",
+                "env": [guard(), {"name": "HUBSPOT_API_KEY", "valueFrom": {"fileKeyRef": key}}],
+                "volumeMounts": [{"name": "keystead", "mountPath": "/keystead", "readOnly": true}],
+            }],
+            "volumes": [
+                {"name": "keystead", "emptyDir": {"medium": "Memory", "sizeLimit": "32Mi"}},
+                {"name": "keystead-private", "emptyDir": {"medium": "Memory", "sizeLimit": "8Mi"}},
+                {"name": "keystead-token", "projected": {"sources": [{"serviceAccountToken": token}]}},
+            ],
+        },
+    });
+    assert_eq!(injected(&pod).unwrap(), expected);
+}
+
+#[test]
+fn what_the_pod_has_of_its_own_comes_after() {
+    let pod = json!({
+        "metadata": {"annotations": {"a/b": "c"}},
+        "spec": {
+            "initContainers": [{"name": "migrate", "volumeMounts": null}, {"name": "mesh", "restartPolicy": "Always"}],
+            "containers": [{
+                "name": "web",
+                "env": [{"name": "URL", "value": "https://x/?key=$(HUBSPOT_API_KEY)"}],
+                "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+            }, {"name": "other", "env": []}],
+            "volumes": [{"name": "data", "emptyDir": {}}],
+        },
+    });
+    let pod = injected(&pod).unwrap();
+    let names = |list: &Value| -> Vec<String> {
+        list.as_array()
+            .unwrap()
+            .iter()
+            .map(|item| item["name"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let spec = &pod["spec"];
+    assert_eq!(names(&spec["initContainers"]), ["keystead", "migrate", "mesh"]);
+    assert_eq!(
+        names(&spec["containers"][0]["env"]),
+        ["KEYSTEAD_READY", "HUBSPOT_API_KEY", "URL"]
+    );
+    assert_eq!(
+        names(&spec["containers"][0]["volumeMounts"]),
+        ["data", "keystead"]
+    );
+    assert_eq!(
+        names(&spec["volumes"]),
+        ["data", "keystead", "keystead-private", "keystead-token"]
+    );
+    for guarded in [
+        &spec["initContainers"][1],
+        &spec["initContainers"][2],
+        &spec["containers"][1],
+    ] {
+        assert_eq!(guarded["env"][0], guard());
+        assert_eq!(guarded["env"][1]["name"], "HUBSPOT_API_KEY");
+        assert_eq!(guarded["volumeMounts"][0], sidecar::files_mount(true));
+    }
+    assert_eq!(
+        pod["metadata"]["annotations"],
+        json!({"a/b": "c", "keystead.dev/injected": "web,more"})
+    );
+}
+
+#[test]
+fn files_belong_to_whoever_reads_them() {
+    let user = |user: i64| json!({"name": "c", "securityContext": {"runAsUser": user}});
+    let bare = || json!({"name": "c"});
+    let spec = |context: Value, init: Vec<Value>, containers: Vec<Value>| json!({"spec": {"securityContext": context, "initContainers": init, "containers": containers}});
+    let cases = [
+        (
+            "nothing said",
+            spec(json!({}), vec![], vec![bare()]),
+            65532,
+            0o444,
+        ),
+        ("null", spec(json!(null), vec![], vec![bare()]), 65532, 0o444),
+        (
+            "one user for the pod",
+            spec(json!({"runAsUser": 1000}), vec![], vec![bare(), bare()]),
+            1000,
+            0o400,
+        ),
+        (
+            "one user in each",
+            spec(json!({}), vec![], vec![user(7), user(7)]),
+            7,
+            0o400,
+        ),
+        (
+            "only one says",
+            spec(json!({}), vec![], vec![user(7), bare()]),
+            65532,
+            0o444,
+        ),
+        (
+            "two users",
+            spec(json!({"runAsUser": 1}), vec![], vec![bare(), user(2)]),
+            65532,
+            0o444,
+        ),
+        (
+            "another user prepares",
+            spec(json!({"runAsUser": 1}), vec![user(2)], vec![bare()]),
+            1,
+            0o444,
+        ),
+        (
+            "root",
+            spec(json!({"runAsUser": 0}), vec![], vec![bare()]),
+            65532,
+            0o444,
+        ),
+        (
+            "a group",
+            spec(json!({"fsGroup": 5}), vec![], vec![bare()]),
+            65532,
+            0o440,
+        ),
+        (
+            "group and user",
+            spec(json!({"fsGroup": 5, "runAsUser": 9}), vec![], vec![bare()]),
+            9,
+            0o440,
+        ),
+    ];
+    for (case, pod, user, mode) in cases {
+        let pod = injected(&pod).unwrap();
+        let ours = &pod["spec"]["initContainers"][0];
+        assert_eq!(ours["securityContext"]["runAsUser"], user, "{case}");
+        assert_eq!(config(&pod).file_mode, mode, "{case}");
+    }
+}
+
+#[test]
+fn a_guaranteed_pod_stays_guaranteed() {
+    let container = |resources: Value| json!({"name": "c", "resources": resources});
+    let resources = |containers: Value| {
+        let pod = injected(&json!({"spec": {"containers": containers}})).unwrap();
+        pod["spec"]["initContainers"][0]["resources"].clone()
+    };
+    let exact =
+        json!({"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "1000m", "memory": "1024Mi"}});
+    let both = json!({"cpu": "50m", "memory": "64Mi"});
+    let guaranteed = json!({"requests": both, "limits": both});
+    let burstable = json!({"requests": {"cpu": "10m", "memory": "16Mi"}});
+    assert_eq!(resources(json!([container(exact.clone())])), guaranteed);
+    assert_eq!(
+        resources(json!([container(json!({"limits": exact["limits"]}))])),
+        guaranteed
+    );
+    assert_eq!(
+        resources(json!([container(exact.clone()), {"name": "d"}])),
+        burstable
+    );
+    let less = json!({"limits": exact["limits"], "requests": {"cpu": "999m"}});
+    assert_eq!(resources(json!([container(less)])), burstable);
+    assert_eq!(
+        resources(json!([container(json!({"limits": {"cpu": "1"}}))])),
+        burstable
+    );
+
+    let whole = json!({"spec": {"resources": {"limits": {"cpu": "1"}}, "containers": [{"name": "c"}]}});
+    assert_eq!(
+        injected(&whole).unwrap()["spec"]["initContainers"][0].get("resources"),
+        None
+    );
+}
+
+#[test]
+fn on_the_hosts_network_it_takes_no_port() {
+    let pod = injected(&json!({"spec": {"hostNetwork": true, "containers": [{"name": "c"}]}})).unwrap();
+    let ours = &pod["spec"]["initContainers"][0];
+    assert_eq!(ours.get("readinessProbe"), None);
+    assert!(!ours["env"].to_string().contains("KEYSTEAD_POD_IP"));
+}
+
+#[test]
+fn the_kubelet_expands_nothing_in_the_config() {
+    let mut secrets = secrets();
+    secrets.config.vault.path_prefix = "$(KUBERNETES_SERVICE_HOST)$$".to_owned();
+    let pod = json!({"spec": {"containers": []}});
+    let operations = json!(plan(&pod, secrets, &settings()).unwrap()).to_string();
+    assert!(
+        operations.contains("$$(KUBERNETES_SERVICE_HOST)$$$$"),
+        "{operations}"
+    );
+}
+
+#[test]
+fn mirror_pods_are_left_alone() {
+    let annotations = json!({"kubernetes.io/config.mirror": "x"});
+    let pod = json!({"metadata": {"annotations": annotations}, "spec": {"containers": [{"name": "c"}]}});
+    assert_eq!(plan(&pod, secrets(), &settings()), Ok(vec![]));
+}
+
+#[test]
+fn what_can_not_be_served_is_refused_with_a_remedy() {
+    let pod = |extra: Value, container: Value| {
+        let mut spec = json!({"containers": [{"name": "ok"}, container]});
+        spec.as_object_mut()
+            .unwrap()
+            .extend(extra.as_object().unwrap().clone());
+        json!({"spec": spec})
+    };
+    let web = || json!({"name": "web"});
+    let cases = [
+        (
+            pod(json!({"os": {"name": "windows"}}), web()),
+            "label keystead.dev/inject: \"false\"",
+        ),
+        (
+            pod(json!({"nodeSelector": {"kubernetes.io/os": "windows"}}), web()),
+            "Linux pods only",
+        ),
+        (
+            pod(json!({"volumes": [{"name": "keystead-private"}]}), web()),
+            "volume named keystead-private of its own",
+        ),
+        (
+            pod(json!({}), json!({"name": "keystead"})),
+            "container named keystead of its own",
+        ),
+        (
+            pod(json!({"initContainers": [{"name": "keystead"}]}), web()),
+            "container named keystead of its own",
+        ),
+        (
+            pod(
+                json!({}),
+                json!({"name": "web", "env": [{"name": "HUBSPOT_API_KEY", "value": "x"}]}),
+            ),
+            "container web sets HUBSPOT_API_KEY itself, and so would Keystead (web, more): take one",
+        ),
+        (
+            pod(
+                json!({}),
+                json!({"name": "web", "env": [{"name": "KEYSTEAD_READY"}]}),
+            ),
+            "sets KEYSTEAD_READY itself",
+        ),
+        (
+            pod(
+                json!({}),
+                json!({"name": "web", "volumeMounts": [{"name": "x", "mountPath": "/keystead/"}]}),
+            ),
+            "container web mounts something at /keystead",
+        ),
+        (
+            pod(json!({"volumes": {}}), web()),
+            "the pod's volumes is not a list",
+        ),
+        (
+            json!({"spec": {"containers": ["c"]}}),
+            "/spec/containers/0 is not a container",
+        ),
+        (json!({"metadata": {}}), "the pod has no spec"),
+    ];
+    for (pod, sentence) in cases {
+        let message = refused(&pod);
+        assert!(message.contains(sentence), "{message}");
+    }
+}
+
+/// Whether everything of `before` is still in `after`: lists keep their items in order, with others
+/// between them.
+fn is_kept(before: &Value, after: &Value) -> bool {
+    match (before, after) {
+        // A list or object that was null may have become one.
+        (Value::Null, _) => true,
+        (Value::Object(before), Value::Object(after)) => before
+            .iter()
+            .all(|(key, value)| after.get(key).is_some_and(|now| is_kept(value, now))),
+        (Value::Array(before), Value::Array(after)) => {
+            let mut rest = after.iter();
+            before.iter().all(|item| rest.any(|now| is_kept(item, now)))
+        }
+        _ => before == after,
+    }
+}
+
+/// Fields that matter here, with right and wrong values, and others.
+fn any_pod() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        Just(json!([])),
+        Just(json!({})),
+        any::<bool>().prop_map(Value::from),
+        (-2..2000_i64).prop_map(Value::from),
+        prop::sample::select(vec![
+            "",
+            "c",
+            "web",
+            "keystead",
+            "keystead-token",
+            "windows",
+            "1",
+            "1000m",
+            "64Mi",
+            "/keystead",
+            "/x",
+            "HUBSPOT_API_KEY",
+            "URL"
+        ])
+        .prop_map(Value::from),
+    ];
+    let keys = vec![
+        "name",
+        "env",
+        "volumeMounts",
+        "mountPath",
+        "securityContext",
+        "runAsUser",
+        "fsGroup",
+        "resources",
+        "limits",
+        "requests",
+        "cpu",
+        "memory",
+        "value",
+        "newer",
+    ];
+    let fields = leaf.prop_recursive(4, 24, 4, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+            prop::collection::hash_map(prop::sample::select(keys.clone()), inner, 0..5)
+                .prop_map(|map| map.into_iter().map(|(k, v)| (k.to_owned(), v)).collect::<Value>()),
+        ]
+    });
+    let container = prop_oneof![
+        4 => (prop::sample::select(vec!["a", "b", "keystead"]), any_env(), fields.clone()).prop_map(|(name, env, rest)| {
+            let mut container = if rest.is_object() { rest } else { json!({}) };
+            container["name"] = json!(name);
+            if !env.is_null() { container["env"] = env; }
+            container
+        }),
+        1 => fields.clone(),
+    ];
+    let containers = prop_oneof![
+        8 => prop::collection::vec(container, 0..4).prop_map(Value::from),
+        1 => fields.clone(),
+    ];
+    let annotations = prop_oneof![
+        Just(json!({})),
+        Just(Value::Null),
+        Just(json!({"keystead.dev/injected": "x"})),
+        fields.clone()
+    ];
+    let optional = |value: BoxedStrategy<Value>| prop::option::of(value);
+    (
+        optional(annotations.boxed()),
+        optional(containers.clone().boxed()),
+        optional(containers.boxed()),
+        optional(fields.clone().boxed()),
+        optional(fields.clone().boxed()),
+        optional(fields.boxed()),
+    )
+        .prop_map(|(annotations, init, containers, volumes, context, extra)| {
+            let mut pod = json!({"spec": {}});
+            if let Some(annotations) = annotations {
+                pod["metadata"] = json!({"annotations": annotations});
+            }
+            let parts = [
+                ("initContainers", init),
+                ("containers", containers),
+                ("volumes", volumes),
+                ("securityContext", context),
+                ("hostNetwork", extra),
+            ];
+            for (key, value) in parts {
+                if let Some(value) = value {
+                    pod["spec"][key] = value;
+                }
+            }
+            pod
+        })
+}
+
+fn any_env() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        Just(Value::Null),
+        prop::collection::vec(
+            prop::sample::select(vec!["URL", "A", "B", "KEYSTEAD_READY"]),
+            0..3
+        )
+        .prop_map(|names| names
+            .into_iter()
+            .map(|name| json!({"name": name, "value": "1"}))
+            .collect()),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn any_pod_is_served_whole_or_refused(mut pod in any_pod()) {
+        if let Ok(once) = injected(&pod) {
+            prop_assert_eq!(&injected(&once).unwrap(), &once);
+            if once != pod {
+                prop_assert!(is_guarded(&once), "half-injected: {once}");
+            }
+            if let Some(annotations) = pod.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
+                // Ours to say.
+                annotations.remove(names::INJECTED_ANNOTATION);
+            }
+            prop_assert!(is_kept(&pod, &once), "something is gone from {pod}: {once}");
+        }
+    }
+}
+
+/// Whether our container is first and every other waits for it.
+fn is_guarded(pod: &Value) -> bool {
+    let list = |field: &str| pod["spec"][field].as_array().cloned().unwrap_or_default();
+    let (init, containers) = (list("initContainers"), list("containers"));
+    let mut others = init.iter().skip(1).chain(&containers);
+    init[0]["name"] == names::CONTAINER && others.all(|container| container["env"][0] == guard())
+}
