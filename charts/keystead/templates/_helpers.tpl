@@ -1,0 +1,40 @@
+{{/* The name of everything in the release's namespace. */}}
+{{- define "keystead.name" -}}
+{{- if contains .Chart.Name .Release.Name -}}
+{{- .Release.Name | trunc 50 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name .Chart.Name | trunc 50 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The name of what belongs to the whole cluster: another release elsewhere has another. */}}
+{{- define "keystead.clusterName" -}}
+{{- printf "%s.%s" (include "keystead.name" .) .Release.Namespace -}}
+{{- end -}}
+
+{{/* What a Deployment and its Service choose pods by; it must never change. */}}
+{{- define "keystead.selector" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: operator
+{{- end -}}
+
+{{/* The labels of every object. */}}
+{{- define "keystead.labels" -}}
+{{ include "keystead.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{/* An image with its tag: (list root image). */}}
+{{- define "keystead.image" -}}
+{{- $root := index . 0 -}}
+{{- $image := index . 1 -}}
+{{- printf "%s:%s" $image.repository ($image.tag | default $root.Chart.AppVersion) -}}
+{{- end -}}
+
+{{/* The cluster's name, or a sentence. */}}
+{{- define "keystead.cluster" -}}
+{{- required "cluster is required: a name for this cluster, unique among all that share a Vault, such as --set cluster=prod-eu" .Values.cluster -}}
+{{- end -}}
