@@ -9,8 +9,8 @@ use std::str::FromStr;
 
 use anyhow::{Context, Result};
 use oci_spec::image::{
-    Arch, ConfigBuilder, DescriptorBuilder, Digest, ImageConfigurationBuilder, ImageIndexBuilder, ImageManifestBuilder,
-    MediaType, Os, RootFsBuilder, SCHEMA_VERSION,
+    Arch, ConfigBuilder, DescriptorBuilder, Digest, ImageConfigurationBuilder, ImageIndexBuilder,
+    ImageManifestBuilder, MediaType, Os, RootFsBuilder, SCHEMA_VERSION,
 };
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -60,7 +60,9 @@ struct Blob {
 
 impl Blob {
     fn new(bytes: Vec<u8>) -> Result<Self> {
-        let hash = Sha256::digest(&bytes).iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+        let hash = Sha256::digest(&bytes)
+            .iter()
+            .fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
         let digest = Digest::from_str(&format!("sha256:{hash}")).context("form a digest")?;
         Ok(Self { digest, bytes })
     }
@@ -70,7 +72,10 @@ impl Blob {
     }
 
     fn describe(&self, kind: MediaType) -> DescriptorBuilder {
-        DescriptorBuilder::default().media_type(kind).digest(self.digest.clone()).size(self.bytes.len() as u64)
+        DescriptorBuilder::default()
+            .media_type(kind)
+            .digest(self.digest.clone())
+            .size(self.bytes.len() as u64)
     }
 }
 
@@ -93,9 +98,17 @@ impl Image {
         fs::create_dir_all(folder)?;
         let mut unfinished = tempfile::NamedTempFile::new_in(folder)?;
         unfinished.write_all(&archive)?;
-        fs::set_permissions(unfinished.path(), std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
-        let _: File = unfinished.persist(path).with_context(|| format!("write {}", path.display()))?;
-        Ok(Written { digest: manifest.digest.to_string(), size: archive.len() as u64 })
+        fs::set_permissions(
+            unfinished.path(),
+            std::os::unix::fs::PermissionsExt::from_mode(0o644),
+        )?;
+        let _: File = unfinished
+            .persist(path)
+            .with_context(|| format!("write {}", path.display()))?;
+        Ok(Written {
+            digest: manifest.digest.to_string(),
+            size: archive.len() as u64,
+        })
     }
 
     /// The file system as a tar, in the order of the paths.
@@ -124,7 +137,10 @@ impl Image {
             .entrypoint(self.entrypoint.clone())
             .labels(labels)
             .build()?;
-        let root = RootFsBuilder::default().typ("layers").diff_ids(vec![layer.digest.to_string()]).build()?;
+        let root = RootFsBuilder::default()
+            .typ("layers")
+            .diff_ids(vec![layer.digest.to_string()])
+            .build()?;
         let config = ImageConfigurationBuilder::default()
             .architecture(Arch::Amd64)
             .os(Os::Linux)
@@ -154,7 +170,11 @@ impl Image {
 
         let mut tar = tar::Builder::new(Vec::new());
         let text = |value: &serde_json::Value| value.to_string().into_bytes();
-        append(&mut tar, "oci-layout", &Node::File(0o644, text(&json!({"imageLayoutVersion": "1.0.0"}))))?;
+        append(
+            &mut tar,
+            "oci-layout",
+            &Node::File(0o644, text(&json!({"imageLayoutVersion": "1.0.0"}))),
+        )?;
         append(&mut tar, "index.json", &Node::File(0o644, text(&index)))?;
         append(&mut tar, "manifest.json", &Node::File(0o644, text(&docker)))?;
         for folder in ["blobs", "blobs/sha256"] {
@@ -212,7 +232,9 @@ mod tests {
             entrypoint: vec!["/opt/thing".into()],
             user: "65532:65532".into(),
             environment: vec!["A=b".into()],
-            labels: ["a", "b", "c", "d"].map(|key| (key.to_owned(), "x".to_owned())).into(),
+            labels: ["a", "b", "c", "d"]
+                .map(|key| (key.to_owned(), "x".to_owned()))
+                .into(),
         }
     }
 
@@ -240,7 +262,9 @@ mod tests {
         assert_eq!(first.size, fs::metadata(&one).expect("a file").len());
 
         let mut other = image();
-        other.files.insert("opt/thing".into(), Node::File(0o755, b"other".to_vec()));
+        other
+            .files
+            .insert("opt/thing".into(), Node::File(0o755, b"other".to_vec()));
         assert_ne!(first.digest, other.write(&two).expect("an image").digest);
     }
 
@@ -255,26 +279,42 @@ mod tests {
             format!("blobs/{}", digest.as_str().expect("a digest").replace(':', "/"))
         };
 
-        for (name, bytes) in files.iter().filter(|(name, _)| name.starts_with("blobs/sha256/") && !name.ends_with('/')) {
+        for (name, bytes) in files
+            .iter()
+            .filter(|(name, _)| name.starts_with("blobs/sha256/") && !name.ends_with('/'))
+        {
             assert_eq!(*name, Blob::new(bytes.clone()).expect("a blob").path());
         }
         let index = parse("index.json");
         assert_eq!(index["manifests"][0]["digest"], written.digest.as_str());
-        assert_eq!(index["manifests"][0]["annotations"]["io.containerd.image.name"], "keystead.test/thing:1");
+        assert_eq!(
+            index["manifests"][0]["annotations"]["io.containerd.image.name"],
+            "keystead.test/thing:1"
+        );
         let manifest = parse(&blob(&index["manifests"][0]["digest"]));
         let config = parse(&blob(&manifest["config"]["digest"]));
         assert_eq!(config["config"]["User"], "65532:65532");
         assert_eq!(config["rootfs"]["diff_ids"][0], manifest["layers"][0]["digest"]);
         let docker = parse("manifest.json");
         assert_eq!(docker[0]["RepoTags"][0], "keystead.test/thing:1");
-        assert_eq!(docker[0]["Layers"][0], blob(&manifest["layers"][0]["digest"]).as_str());
+        assert_eq!(
+            docker[0]["Layers"][0],
+            blob(&manifest["layers"][0]["digest"]).as_str()
+        );
 
         let layer = &files[&blob(&manifest["layers"][0]["digest"])];
         let mut archive = tar::Archive::new(layer.as_slice());
         let names: Vec<String> = archive
             .entries()
             .expect("entries")
-            .map(|entry| entry.expect("an entry").path().expect("a path").display().to_string())
+            .map(|entry| {
+                entry
+                    .expect("an entry")
+                    .path()
+                    .expect("a path")
+                    .display()
+                    .to_string()
+            })
             .collect();
         assert_eq!(names, ["bin/", "bin/sh", "opt/", "opt/thing", "tmp/"]);
     }

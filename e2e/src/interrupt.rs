@@ -13,8 +13,10 @@ static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 ///
 /// Starts a thread, so a program that wants to enter a namespace does that first.
 pub fn watch() -> Result<()> {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().context("start the signal watch")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("start the signal watch")?;
     let (mut interrupt, mut terminate) = {
         let _guard = runtime.enter();
         (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)

@@ -23,7 +23,10 @@ fn run(arguments: Arguments) -> Result<()> {
         Command::Shell { bed, command } => bed::shell(&bed.name, &command),
         Command::Up { bed, servers_only } => {
             interrupt::watch()?;
-            let bed = bed::up(&bed::Options { name: bed.name, servers_only })?;
+            let bed = bed::up(&bed::Options {
+                name: bed.name,
+                servers_only,
+            })?;
             bed::status(&bed.name)
         }
         Command::Down { bed } => {

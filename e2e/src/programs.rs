@@ -7,9 +7,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::exec;
 use crate::image::{Image, Node, Written};
 use crate::ui::{self, Step};
-use crate::exec;
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 /// Static, because the image has no libraries; and the machine's paths have no place in an image.
@@ -38,7 +38,11 @@ pub fn images(folder: &Path) -> Result<Vec<Program>> {
         let binary = build(&package)?;
         let image = Image {
             name: format!("keystead.dev/{short}:{VERSION}"),
-            files: [(package.clone(), Node::File(0o755, fs::read(&binary).context("read a built program")?))].into(),
+            files: [(
+                package.clone(),
+                Node::File(0o755, fs::read(&binary).context("read a built program")?),
+            )]
+            .into(),
             entrypoint: vec![format!("/{package}")],
             user: USER.into(),
             environment: Vec::new(),
@@ -47,23 +51,46 @@ pub fn images(folder: &Path) -> Result<Vec<Program>> {
         let tar = folder.join(format!("{package}.tar"));
         let written = image.write(&tar)?;
         let (digest, megabytes) = (&written.digest, bytes_as_megabytes(written.size));
-        ui::say(format_args!("{}  {digest}  {megabytes}  {}", image.name, tar.display()));
-        images.push(Program { name: image.name, tar, written });
+        ui::say(format_args!(
+            "{}  {digest}  {megabytes}  {}",
+            image.name,
+            tar.display()
+        ));
+        images.push(Program {
+            name: image.name,
+            tar,
+            written,
+        });
     }
     Ok(images)
 }
 
 /// Builds one package alone, so that no other's features get into it.
 fn build(package: &str) -> Result<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the workspace has a root")?;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .context("the workspace has a root")?;
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
     let log = tempfile::NamedTempFile::new()?;
     let mut step = Step::begin(format_args!("building {package} for a release"));
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(root).env("RUSTFLAGS", FLAGS).env_remove("CARGO_ENCODED_RUSTFLAGS");
-    cargo.args(["build", "--release", "--locked", "--target", TARGET, "--package", package, "--bin", package]);
+    cargo
+        .current_dir(root)
+        .env("RUSTFLAGS", FLAGS)
+        .env_remove("CARGO_ENCODED_RUSTFLAGS");
+    cargo.args([
+        "build",
+        "--release",
+        "--locked",
+        "--target",
+        TARGET,
+        "--package",
+        package,
+        "--bin",
+        package,
+    ]);
     exec::logged(&mut cargo, log.path(), || {
-        let lines = fs::read(log.path()).map_or(0, |text| text.iter().filter(|byte| **byte == b'\n').count());
+        let lines = exec::lines(log.path());
         step.progress(format_args!("({lines} crates)"));
     })?;
     step.done();

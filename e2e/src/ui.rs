@@ -74,8 +74,16 @@ impl Step {
         self.open = false;
         let elapsed = human(self.began.elapsed());
         let outcome = outcome.to_string();
-        let outcome = if outcome.is_empty() { outcome } else { format!(" ({outcome})") };
-        let start = if self.terminal { format!("\r▸ {} … ", self.title) } else { String::new() };
+        let outcome = if outcome.is_empty() {
+            outcome
+        } else {
+            format!(" ({outcome})")
+        };
+        let start = if self.terminal {
+            format!("\r▸ {} … ", self.title)
+        } else {
+            String::new()
+        };
         let end = if self.terminal { "\x1b[K\n" } else { "\n" };
         self.write(&format!("{start}{elapsed}{outcome}{end}"));
     }

@@ -54,11 +54,19 @@ pub fn until_even_if_interrupted(
 
 /// The last lines of a log file, ready to stand below an error message.
 pub fn tail(log: &Path) -> String {
-    let text = fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+    let text = fs::read(log)
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        .unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
     let last = lines.len().saturating_sub(TAIL_LINES);
-    let lines: Vec<String> =
-        lines[last..].iter().map(|line| format!("\n  | {}", line.chars().take(400).collect::<String>())).collect();
-    let intro = if lines.is_empty() { "\nempty log: " } else { "\nthe end of " };
+    let lines: Vec<String> = lines[last..]
+        .iter()
+        .map(|line| format!("\n  | {}", line.chars().take(400).collect::<String>()))
+        .collect();
+    let intro = if lines.is_empty() {
+        "\nempty log: "
+    } else {
+        "\nthe end of "
+    };
     format!("{intro}{}{}", log.display(), lines.concat())
 }

@@ -37,7 +37,12 @@ pub(super) fn certify(site: &Site) -> Result<()> {
         KUBERNETES_SERVICE,
         NODE_ADDRESS,
     ];
-    authority.issue(&Subject { file: "apiserver", user: "kube-apiserver", hosts: &hosts, ..Subject::default() })?;
+    authority.issue(&Subject {
+        file: "apiserver",
+        user: "kube-apiserver",
+        hosts: &hosts,
+        ..Subject::default()
+    })?;
     let kubelet_client = Subject {
         file: "kubelet-client",
         user: "kube-apiserver-kubelet-client",
@@ -46,14 +51,31 @@ pub(super) fn certify(site: &Site) -> Result<()> {
     };
     authority.issue(&kubelet_client)?;
     let kubelet = [NODE_NAME, NODE_ADDRESS];
-    authority.issue(&Subject { file: "kubelet", user: NODE_NAME, hosts: &kubelet, ..Subject::default() })?;
+    authority.issue(&Subject {
+        file: "kubelet",
+        user: NODE_NAME,
+        hosts: &kubelet,
+        ..Subject::default()
+    })?;
     for (file, user, group) in USERS {
-        authority.issue(&Subject { file, user, group, ..Subject::default() })?;
-        let config = if file == "admin" { "kubeconfig".to_owned() } else { format!("pki/{file}.kubeconfig") };
+        authority.issue(&Subject {
+            file,
+            user,
+            group,
+            ..Subject::default()
+        })?;
+        let config = if file == "admin" {
+            "kubeconfig".to_owned()
+        } else {
+            format!("pki/{file}.kubeconfig")
+        };
         kubeconfig(&pki, file, &site.kubernetes_url(), &site.state.join(config))?;
     }
     let front_proxy = Authority::create(&pki, "front-proxy-ca")?;
-    front_proxy.issue(&Subject { file: "front-proxy", ..Subject::default() })?;
+    front_proxy.issue(&Subject {
+        file: "front-proxy",
+        ..Subject::default()
+    })?;
     sign_tokens_with_rsa(site)
 }
 
@@ -94,7 +116,10 @@ pub(super) fn start_apiserver(site: &Site) -> Result<()> {
         format!("--client-ca-file={}", pki("kubernetes-ca.crt")),
         format!("--service-account-issuer={ISSUER}"),
         format!("--service-account-key-file={}", pki("service-account.key")),
-        format!("--service-account-signing-key-file={}", pki("service-account.key")),
+        format!(
+            "--service-account-signing-key-file={}",
+            pki("service-account.key")
+        ),
         format!("--kubelet-client-certificate={}", pki("kubelet-client.crt")),
         format!("--kubelet-client-key={}", pki("kubelet-client.key")),
         format!("--kubelet-certificate-authority={}", pki("kubernetes-ca.crt")),
@@ -121,8 +146,18 @@ pub(super) fn start_apiserver(site: &Site) -> Result<()> {
 pub(super) fn await_apiserver(site: &Site) -> Result<()> {
     // kube-system is made a moment after the server is ready, and objects go into it.
     let servers = ["kube-apiserver", "etcd"];
-    site.until("the API server is ready", &servers, &["get", "--raw", "/readyz"], |answer| answer == "ok")?;
-    site.until("the namespaces of the system exist", &servers, &["get", "namespace", "kube-system", "default"], |_| true)
+    site.until(
+        "the API server is ready",
+        &servers,
+        &["get", "--raw", "/readyz"],
+        |answer| answer == "ok",
+    )?;
+    site.until(
+        "the namespaces of the system exist",
+        &servers,
+        &["get", "namespace", "kube-system", "default"],
+        |_| true,
+    )
 }
 
 /// Starts the controller manager.
@@ -130,11 +165,17 @@ pub(super) fn start_controller_manager(site: &Site) -> Result<()> {
     let pki = |file: &str| site.file(&format!("pki/{file}"));
     let mut arguments = controller("controller-manager", site);
     arguments.extend([
-        format!("--service-account-private-key-file={}", pki("service-account.key")),
+        format!(
+            "--service-account-private-key-file={}",
+            pki("service-account.key")
+        ),
         format!("--root-ca-file={}", pki("kubernetes-ca.crt")),
         format!("--cluster-signing-cert-file={}", pki("kubernetes-ca.crt")),
         format!("--cluster-signing-key-file={}", pki("kubernetes-ca.key")),
         "--use-service-account-credentials=true".to_owned(),
+        // Each of its controllers makes its account first, which takes five seconds at 20 a second.
+        "--kube-api-qps=300".to_owned(),
+        "--kube-api-burst=600".to_owned(),
     ]);
     site.start_cluster("kube-controller-manager", &arguments)
 }

@@ -35,10 +35,17 @@ pub(super) fn import(ctr: &Path, tar: &Path) -> Result<()> {
     let imported = exec::output(Command::new(ctr).args(["images", "import"]).arg(tar))
         .with_context(|| format!("import the image {}", tar.display()))?;
     let name = imported.split_whitespace().nth(1).unwrap_or_default().to_owned();
-    wait::until(format_args!("the node knows the image {name}"), Duration::from_secs(20), None, || {
-        let images = exec::output(Command::new(ctr).args(["images", "list"]))?;
-        Ok(images.lines().any(|line| line.starts_with(&name) && line.contains("io.cri-containerd.image=managed")))
-    })
+    wait::until(
+        format_args!("the node knows the image {name}"),
+        Duration::from_secs(20),
+        None,
+        || {
+            let images = exec::output(Command::new(ctr).args(["images", "list"]))?;
+            Ok(images
+                .lines()
+                .any(|line| line.starts_with(&name) && line.contains("io.cri-containerd.image=managed")))
+        },
+    )
 }
 
 fn pause(site: &Site) -> Result<Image> {
@@ -53,8 +60,13 @@ fn pause(site: &Site) -> Result<Image> {
 }
 
 fn busybox(site: &Site) -> Result<Image> {
-    let program = ["/bin/busybox", "/usr/bin/busybox"].map(|path| site.debian().map(|debian| debian.file(path)));
-    let program = program.into_iter().flatten().find(|path| path.exists()).context("busybox-static has no busybox")?;
+    let program =
+        ["/bin/busybox", "/usr/bin/busybox"].map(|path| site.debian().map(|debian| debian.file(path)));
+    let program = program
+        .into_iter()
+        .flatten()
+        .find(|path| path.exists())
+        .context("busybox-static has no busybox")?;
     let applets = exec::output(Command::new(&program).arg("--list"))?;
     let mut files: BTreeMap<String, Node> = applets
         .lines()

@@ -122,7 +122,8 @@ impl Bed {
     pub fn enter(&self) -> Result<()> {
         let Some(netns) = &self.netns else { return Ok(()) };
         self.check_namespace()?;
-        let file = File::open(netns).with_context(|| format!("open the bed's network {}", netns.display()))?;
+        let file =
+            File::open(netns).with_context(|| format!("open the bed's network {}", netns.display()))?;
         setns(file, CloneFlags::CLONE_NEWNET).context("enter the bed's network (are you root?)")
     }
 
@@ -141,7 +142,10 @@ impl Bed {
             }
             None => Command::new(program),
         };
-        command.env_clear().envs(self.environment.iter().cloned()).envs(self.variables());
+        command
+            .env_clear()
+            .envs(self.environment.iter().cloned())
+            .envs(self.variables());
         command
     }
 
@@ -175,7 +179,9 @@ impl Bed {
 
     /// Ends OpenBao and waits until it has ended. Its storage stays.
     pub fn stop_vault(&self) -> Result<()> {
-        let Some(process) = self.registry().server(vault::SERVER) else { return Ok(()) };
+        let Some(process) = self.registry().server(vault::SERVER) else {
+            return Ok(());
+        };
         process.end(vault::SERVER, &self.log(vault::SERVER))
     }
 
@@ -204,7 +210,9 @@ impl Bed {
     /// A process id may have gone to another process since: then its namespace is not ours.
     fn check_namespace(&self) -> Result<()> {
         match self.holder {
-            Some(holder) if !holder.alive() => bail!("the bed {} has ended: start it with `cargo e2e up`", self.name),
+            Some(holder) if !holder.alive() => {
+                bail!("the bed {} has ended: start it with `cargo e2e up`", self.name)
+            }
             _ => Ok(()),
         }
     }
@@ -223,7 +231,11 @@ fn state_root() -> Result<PathBuf> {
     if nix::unistd::geteuid().is_root() {
         return Ok("/var/lib/keystead-e2e".into());
     }
-    let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let set = |name| {
+        env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
     match set("XDG_STATE_HOME").or_else(|| set("HOME").map(|home| home.join(".local/state"))) {
         Some(state) => Ok(state.join("keystead-e2e")),
         None => bail!("no place for a bed's files: set HOME or XDG_STATE_HOME"),
@@ -235,6 +247,11 @@ fn lock() -> Result<File> {
     let root = state_root()?;
     fs::create_dir_all(&root).with_context(|| format!("create {}", root.display()))?;
     let folder = File::open(&root)?;
-    wait::until("another `cargo e2e up` or `down` ends", Duration::from_secs(120), None, || Ok(folder.try_lock().is_ok()))?;
+    wait::until(
+        "another `cargo e2e up` or `down` ends",
+        Duration::from_mins(2),
+        None,
+        || Ok(folder.try_lock().is_ok()),
+    )?;
     Ok(folder)
 }

@@ -38,7 +38,16 @@ exec "$PAUSE"
 
 /// Makes the namespaces and remembers their holder in the site.
 pub(super) fn create(site: &mut Site) -> Result<()> {
-    let words = ["unshare", "--net", "--mount", "--propagation", "private", "sh", "-c", PREPARE];
+    let words = [
+        "unshare",
+        "--net",
+        "--mount",
+        "--propagation",
+        "private",
+        "sh",
+        "-c",
+        PREPARE,
+    ];
     let mut environment = site.environment();
     environment.extend([
         ("NODE_ADDRESS".to_owned(), NODE_ADDRESS.to_owned()),
@@ -47,13 +56,20 @@ pub(super) fn create(site: &mut Site) -> Result<()> {
         ("HOST".to_owned(), site.file("host")),
         ("PAUSE".to_owned(), site.tools.pause.display().to_string()),
     ]);
-    let holder = site.registry.start("namespaces", &words.map(str::to_owned), &environment)?;
+    let holder = site
+        .registry
+        .start("namespaces", &words.map(str::to_owned), &environment)?;
     let ready = site.state.join("run/namespaces");
     let log = site.registry.log("namespaces");
-    wait::until("the bed's namespaces", Duration::from_secs(10), Some(&log), || {
-        site.registry.check("namespaces")?;
-        Ok(ready.exists() && is_pause(holder.pid, &site.tools.pause))
-    })?;
+    wait::until(
+        "the bed's namespaces",
+        Duration::from_secs(10),
+        Some(&log),
+        || {
+            site.registry.check("namespaces")?;
+            Ok(ready.exists() && is_pause(holder.pid, &site.tools.pause))
+        },
+    )?;
     fs::remove_file(&ready).context("remove the mark of ready namespaces")?;
     site.holder = Some(holder);
     Ok(())

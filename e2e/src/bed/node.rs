@@ -15,11 +15,6 @@ use crate::{exec, wait};
 /// The image every pod's sandbox is made of.
 pub(super) const PAUSE_IMAGE: &str = "keystead.test/pause:1";
 
-/// The control group all containers of a bed are in, which is how `down` finds them.
-pub(super) fn cgroup(bed: &str) -> String {
-    format!("keystead-e2e-{bed}")
-}
-
 /// Starts containerd and waits until it answers.
 pub(super) fn start_containerd(site: &Site) -> Result<()> {
     let debian = site.debian()?;
@@ -55,7 +50,14 @@ disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.snapshotter.
     fs::write(site.state.join("containerd/config.toml"), config)?;
     write_ctr(site)?;
     let program = debian.file("/usr/bin/containerd").display().to_string();
-    site.start("containerd", &[program, "--config".to_owned(), site.file("containerd/config.toml")])?;
+    site.start(
+        "containerd",
+        &[
+            program,
+            "--config".to_owned(),
+            site.file("containerd/config.toml"),
+        ],
+    )?;
     let log = site.registry.log("containerd");
     wait::until("containerd answers", Duration::from_secs(30), Some(&log), || {
         site.registry.check("containerd")?;
@@ -106,7 +108,6 @@ pub(super) fn start_kubelet(site: &Site) -> Result<()> {
         "failCgroupV1": false,
         "cgroupDriver": "cgroupfs",
         "cgroupsPerQOS": false,
-        "cgroupRoot": format!("/{}", cgroup(&site.name)),
         "enforceNodeAllocatable": [],
         "localStorageCapacityIsolation": false,
         "failSwapOn": false,
@@ -221,8 +222,25 @@ pub(super) fn endpoints(namespace: &str, service: &str, ports: &[Value]) -> Valu
 /// Waits until pods can run: the node is ready and the accounts they run as exist.
 pub(super) fn await_ready(site: &Site) -> Result<()> {
     let ready = "jsonpath={.status.conditions[?(@.type==\"Ready\")].status}";
-    let servers = ["kubelet", "containerd", "kube-proxy", "kube-controller-manager", "kube-scheduler", "coredns"];
-    site.until("the node is Ready", &servers, &["get", "node", NODE_NAME, "-o", ready], |status| status == "True")?;
+    let servers = [
+        "kubelet",
+        "containerd",
+        "kube-proxy",
+        "kube-controller-manager",
+        "kube-scheduler",
+        "coredns",
+    ];
+    site.until(
+        "the node is Ready",
+        &servers,
+        &["get", "node", NODE_NAME, "-o", ready],
+        |status| status == "True",
+    )?;
     let account = ["get", "serviceaccount", "default", "--namespace", "default"];
-    site.until("service accounts exist", &["kube-controller-manager"], &account, |_| true)
+    site.until(
+        "service accounts exist",
+        &["kube-controller-manager"],
+        &account,
+        |_| true,
+    )
 }

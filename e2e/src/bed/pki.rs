@@ -8,8 +8,8 @@ use anyhow::{Context, Result};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    date_time_ymd,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, date_time_ymd,
 };
 use serde_json::json;
 
@@ -36,14 +36,23 @@ impl Authority {
     /// Makes a new authority; its files are `<name>.crt` and `<name>.key`.
     pub(super) fn create(folder: &Path, name: &str) -> Result<Self> {
         let key = KeyPair::generate()?;
-        let mut params = params(&Subject { user: name, ..Subject::default() })?;
+        let mut params = params(&Subject {
+            user: name,
+            ..Subject::default()
+        })?;
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
         let certificate = params.self_signed(&key)?;
         fs::create_dir_all(folder)?;
         fs::write(folder.join(format!("{name}.crt")), certificate.pem())?;
-        write_private(&folder.join(format!("{name}.key")), key.serialize_pem().as_bytes())?;
-        Ok(Self { folder: folder.into(), issuer: Issuer::new(params, key) })
+        write_private(
+            &folder.join(format!("{name}.key")),
+            key.serialize_pem().as_bytes(),
+        )?;
+        Ok(Self {
+            folder: folder.into(),
+            issuer: Issuer::new(params, key),
+        })
     }
 
     /// Signs a certificate: `<file>.crt` and `<file>.key`.
@@ -51,22 +60,37 @@ impl Authority {
         let key = KeyPair::generate()?;
         let mut params = params(subject)?;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        params.extended_key_usages = vec![
+            ExtendedKeyUsagePurpose::ServerAuth,
+            ExtendedKeyUsagePurpose::ClientAuth,
+        ];
         params.use_authority_key_identifier_extension = true;
         let certificate = params.signed_by(&key, &self.issuer)?;
-        fs::write(self.folder.join(format!("{}.crt", subject.file)), certificate.pem())?;
-        write_private(&self.folder.join(format!("{}.key", subject.file)), key.serialize_pem().as_bytes())
+        fs::write(
+            self.folder.join(format!("{}.crt", subject.file)),
+            certificate.pem(),
+        )?;
+        write_private(
+            &self.folder.join(format!("{}.key", subject.file)),
+            key.serialize_pem().as_bytes(),
+        )
     }
 }
 
 fn params(subject: &Subject<'_>) -> Result<CertificateParams> {
     let hosts: Vec<String> = subject.hosts.iter().map(ToString::to_string).collect();
     let mut params = CertificateParams::new(hosts).context("a certificate's host names")?;
-    let user = if subject.user.is_empty() { subject.file } else { subject.user };
+    let user = if subject.user.is_empty() {
+        subject.file
+    } else {
+        subject.user
+    };
     params.distinguished_name = rcgen::DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, user);
     if !subject.group.is_empty() {
-        params.distinguished_name.push(DnType::OrganizationName, subject.group);
+        params
+            .distinguished_name
+            .push(DnType::OrganizationName, subject.group);
     }
     (params.not_before, params.not_after) = (date_time_ymd(2026, 1, 1), date_time_ymd(2046, 1, 1));
     Ok(params)

@@ -58,7 +58,12 @@ impl Process {
     /// Asks it to end and waits until it has.
     pub(super) fn end(self, name: &str, log: &Path) -> Result<()> {
         self.signal(Signal::SIGTERM)?;
-        let ended = wait::until(format_args!("{name} ends"), Duration::from_secs(20), Some(log), || Ok(!self.alive()));
+        let ended = wait::until(
+            format_args!("{name} ends"),
+            Duration::from_secs(20),
+            Some(log),
+            || Ok(!self.alive()),
+        );
         ended.or_else(|_| self.signal(Signal::SIGKILL))
     }
 }
@@ -86,7 +91,10 @@ impl Registry {
 
     /// The servers on record, by name.
     pub(super) fn servers(&self) -> Vec<(String, Process)> {
-        let entries = fs::read_dir(self.state.join("run")).into_iter().flatten().flatten();
+        let entries = fs::read_dir(self.state.join("run"))
+            .into_iter()
+            .flatten()
+            .flatten();
         let mut servers: Vec<_> = entries
             .filter_map(|entry| {
                 let name = entry.path().file_stem()?.to_str()?.to_owned();
@@ -104,8 +112,12 @@ impl Registry {
 
     /// Starts a server that outlives this program and records it. The command's environment is
     /// cleared first, whatever was set: `environment` is all it gets, and the mark.
-    #[expect(clippy::zombie_processes, reason = "a server outlives the program that starts it")]
-    pub(super) fn start(&self, name: &str, command: &[String], environment: &[(String, String)]) -> Result<Process> {
+    pub(super) fn start(
+        &self,
+        name: &str,
+        command: &[String],
+        environment: &[(String, String)],
+    ) -> Result<Process> {
         let log = self.log(name);
         let out = File::options().create(true).append(true).open(&log)?;
         // `setsid` keeps the process id, and takes the server out of the reach of Ctrl-C.
@@ -144,7 +156,9 @@ pub(super) fn marked(state: &Path) -> Vec<Process> {
     ids.filter_map(|entry| {
         let pid = entry.file_name().to_str()?.parse().ok()?;
         let environment = fs::read(entry.path().join("environ")).ok()?;
-        let carries = environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes());
+        let carries = environment
+            .split(|byte| *byte == 0)
+            .any(|variable| variable == mark.as_bytes());
         if carries { Process::find(pid) } else { None }
     })
     .collect()

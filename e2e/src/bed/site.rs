@@ -49,20 +49,37 @@ impl Site {
     pub(super) fn create(name: &str, state: &Path, tools: Tools) -> Result<Self> {
         let folders = ["logs", "run", "pki", "bin", "home", "tmp", "vault/data"];
         for folder in folders {
-            fs::create_dir_all(state.join(folder)).with_context(|| format!("create {folder} in {}", state.display()))?;
+            fs::create_dir_all(state.join(folder))
+                .with_context(|| format!("create {folder} in {}", state.display()))?;
         }
         let ports = if tools.debian.is_some() {
-            Ports { etcd: 2379, etcd_peer: 2380, kubernetes: 6443, vault: 8200, vault_cluster: 8201 }
+            Ports {
+                etcd: 2379,
+                etcd_peer: 2380,
+                kubernetes: 6443,
+                vault: 8200,
+                vault_cluster: 8201,
+            }
         } else {
             free_ports()?
         };
         let registry = Registry::new(state);
-        Ok(Self { name: name.into(), state: state.into(), tools, ports, registry, holder: None })
+        Ok(Self {
+            name: name.into(),
+            state: state.into(),
+            tools,
+            ports,
+            registry,
+            holder: None,
+        })
     }
 
     /// Debian's part of the tools, which a bed with a node always has.
     pub(super) fn debian(&self) -> Result<&Debian> {
-        self.tools.debian.as_ref().context("a bed without a node has no Debian packages")
+        self.tools
+            .debian
+            .as_ref()
+            .context("a bed without a node has no Debian packages")
     }
 
     /// Whether this bed has a node.
@@ -72,7 +89,11 @@ impl Site {
 
     /// Where clients find the servers.
     pub(super) fn address(&self) -> &'static str {
-        if self.has_node() { NODE_ADDRESS } else { "127.0.0.1" }
+        if self.has_node() {
+            NODE_ADDRESS
+        } else {
+            "127.0.0.1"
+        }
     }
 
     /// What servers bind to: in a namespace of their own everything, on the host loopback only.
@@ -122,9 +143,28 @@ impl Site {
         let program = self.tools.kubectl.display().to_string();
         let mut words = entered.iter().chain([&program]);
         let mut command = Command::new(words.next().unwrap_or(&program));
-        command.args(words).args(["--kubeconfig", &self.file("kubeconfig")]).args(arguments);
+        command
+            .args(words)
+            .args(["--kubeconfig", &self.file("kubeconfig")])
+            .args(arguments);
         command.env_clear().envs(self.environment());
         command
+    }
+
+    /// Whether somebody listens on a port of the bed's network. Looking costs nothing, while every
+    /// question by `kubectl` takes time from the servers that are still starting.
+    pub(super) fn listens(&self, port: u16) -> bool {
+        let process = self
+            .holder
+            .map_or_else(|| "self".to_owned(), |holder| holder.pid.to_string());
+        let local = format!(":{port:04X}");
+        ["tcp", "tcp6"].into_iter().any(|protocol| {
+            let table = fs::read_to_string(format!("/proc/{process}/net/{protocol}")).unwrap_or_default();
+            table.lines().any(|line| {
+                let mut fields = line.split_whitespace().skip(1);
+                fields.next().is_some_and(|address| address.ends_with(&local)) && fields.nth(1) == Some("0A")
+            })
+        })
     }
 
     /// Waits until `kubectl` with these arguments succeeds and `accept` likes its output; the
@@ -141,6 +181,9 @@ impl Site {
             for server in servers {
                 self.registry.check(server)?;
             }
+            if !self.listens(self.ports.kubernetes) {
+                return Ok(false);
+            }
             Ok(exec::output(&mut self.kubectl(arguments)).is_ok_and(|output| accept(&output)))
         })
     }
@@ -149,7 +192,9 @@ impl Site {
 /// The words that put a command into the namespaces of a holder: its network, and with `mounts`
 /// its mounts too.
 pub(super) fn enter(holder: Option<Process>, mounts: bool) -> Vec<String> {
-    let Some(Process { pid, .. }) = holder else { return Vec::new() };
+    let Some(Process { pid, .. }) = holder else {
+        return Vec::new();
+    };
     let mut words = vec!["nsenter".to_owned(), format!("--net=/proc/{pid}/ns/net")];
     if mounts {
         words.push(format!("--mount=/proc/{pid}/ns/mnt"));
@@ -177,8 +222,8 @@ pub(super) fn server_environment(state: &Path, debian: Option<&Debian>) -> Vec<(
 
 /// Ports nobody listens on. All are held until the last is found, so that they differ.
 fn free_ports() -> Result<Ports> {
-    let hold = || TcpListener::bind("127.0.0.1:0").context("find a free port");
-    let held = [hold()?, hold()?, hold()?, hold()?, hold()?];
+    let bind = || TcpListener::bind("127.0.0.1:0").context("find a free port");
+    let held = [bind()?, bind()?, bind()?, bind()?, bind()?];
     let port = |index: usize| -> Result<u16> { Ok(held[index].local_addr()?.port()) };
     Ok(Ports {
         etcd: port(0)?,

@@ -10,12 +10,19 @@ use anyhow::{Context, Result};
 use nix::mount::{MntFlags, umount2};
 use nix::sys::signal::Signal;
 
-use super::node::cgroup;
 use super::process::{self, Process};
 use super::{Bed, lock, state_folder, state_root};
 use crate::{ui, wait};
 
 const CGROUPS: &str = "/sys/fs/cgroup";
+/// The group containerd puts all containers in, each in one that is called like it.
+const CONTAINERS: &str = "k8s.io";
+/// Where a bed's containerd keeps a folder for each of its containers.
+const CONTAINER_FOLDERS: [&str; 3] = [
+    "containerd/state/io.containerd.runtime.v2.task/k8s.io",
+    "containerd/root/io.containerd.grpc.v1.cri/containers",
+    "containerd/root/io.containerd.grpc.v1.cri/sandboxes",
+];
 
 /// Takes a bed down; nothing of it is left. Fine if there is none.
 pub fn down(name: &str) -> Result<()> {
@@ -27,30 +34,36 @@ pub fn down(name: &str) -> Result<()> {
     let lock = lock()?;
     let visitors = visitors(name);
     let step = ui::Step::begin(format_args!("taking the bed {name} down"));
-    sweep(name, &state)?;
+    sweep(&state)?;
     // Fails while another bed lives there, which is fine.
     let _ = fs::remove_dir(state_root()?);
     drop(lock);
     step.done();
     if !visitors.is_empty() {
         let ids: Vec<String> = visitors.iter().map(|process| process.pid.to_string()).collect();
-        ui::note(format_args!("Not the bed's, so left alone, but still in its network: {}", ids.join(" ")));
+        ui::note(format_args!(
+            "Not the bed's, so left alone, but still in its network: {}",
+            ids.join(" ")
+        ));
     }
     Ok(())
 }
 
 /// Ends every process of a bed, then removes its control groups, mounts and files.
-pub(super) fn sweep(name: &str, state: &Path) -> Result<()> {
-    let groups = control_groups(&cgroup(name));
+pub(super) fn sweep(state: &Path) -> Result<()> {
     wait::until_even_if_interrupted("the bed's processes end", Duration::from_secs(30), || {
-        let left: Vec<Process> = process::marked(state).into_iter().chain(members(&groups)).collect();
+        let left = processes(state);
         for process in &left {
             process.signal(Signal::SIGKILL)?;
         }
         Ok(left.is_empty())
     })?;
-    for group in &groups {
-        remove_group(group)?;
+    for group in control_groups(state) {
+        remove_group(&group)?;
+    }
+    for parent in hierarchies() {
+        // Holds on while another bed has containers, which is fine.
+        let _ = fs::remove_dir(parent.join(CONTAINERS));
     }
     // The node's mounts are in a mount namespace that has just ended. This is for the ones a
     // person may have made.
@@ -58,15 +71,49 @@ pub(super) fn sweep(name: &str, state: &Path) -> Result<()> {
         umount2(&mount, MntFlags::MNT_DETACH).with_context(|| format!("unmount {}", mount.display()))?;
     }
     match fs::remove_dir_all(state) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(error).with_context(|| format!("remove {}", state.display())),
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("remove {}", state.display()))
+        }
         _ => Ok(()),
     }
 }
 
-/// The bed's control group in each hierarchy (version 1 has many, version 2 one).
-fn control_groups(name: &str) -> Vec<PathBuf> {
-    let hierarchies = fs::read_dir(CGROUPS).into_iter().flatten().flatten().map(|entry| entry.path());
-    hierarchies.chain([CGROUPS.into()]).map(|hierarchy| hierarchy.join(name)).filter(|group| group.is_dir()).collect()
+/// Servers, shims and what runs in containers.
+fn processes(state: &Path) -> Vec<Process> {
+    // Containers outlive their shims, and know nothing of the mark.
+    process::marked(state)
+        .into_iter()
+        .chain(members(&control_groups(state)))
+        .collect()
+}
+
+/// The control groups of the bed's containers.
+fn control_groups(state: &Path) -> Vec<PathBuf> {
+    let mut containers: Vec<_> = CONTAINER_FOLDERS
+        .into_iter()
+        .flat_map(|folder| subfolders(&state.join(folder)))
+        .filter_map(|container| container.file_name().map(ToOwned::to_owned))
+        .collect();
+    containers.sort_unstable();
+    containers.dedup();
+    let mut groups = Vec::new();
+    for hierarchy in hierarchies() {
+        let parent = hierarchy.join(CONTAINERS);
+        groups.extend(
+            containers
+                .iter()
+                .map(|container| parent.join(container))
+                .filter(|group| group.is_dir()),
+        );
+    }
+    groups
+}
+
+/// Version 1 of control groups has many hierarchies, version 2 one.
+fn hierarchies() -> Vec<PathBuf> {
+    let mut roots = subfolders(Path::new(CGROUPS));
+    roots.push(CGROUPS.into());
+    roots
 }
 
 /// The processes in these groups and those below.
@@ -85,17 +132,22 @@ fn remove_group(group: &Path) -> Result<()> {
         remove_group(&below)?;
     }
     // The kernel lets go of a group a moment after its last process.
-    wait::until_even_if_interrupted(group.display(), Duration::from_secs(5), || match fs::remove_dir(group) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
-        Err(error) if error.kind() == ErrorKind::ResourceBusy => Ok(false),
-        Err(error) => Err(error).with_context(|| format!("remove the control group {}", group.display())),
+    wait::until_even_if_interrupted(group.display(), Duration::from_secs(5), || {
+        match fs::remove_dir(group) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
+            Err(error) if error.kind() == ErrorKind::ResourceBusy => Ok(false),
+            Err(error) => Err(error).with_context(|| format!("remove the control group {}", group.display())),
+        }
     })
 }
 
 fn subfolders(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()).collect()
+    entries
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .map(|entry| entry.path())
+        .collect()
 }
 
 /// Mount points in a folder, innermost first.
@@ -113,13 +165,16 @@ fn mounts_below(folder: &Path) -> Result<Vec<PathBuf>> {
 
 /// Processes in the bed's network that people started there.
 fn visitors(name: &str) -> Vec<Process> {
-    let Some(bed) = Bed::load(name) else { return Vec::new() };
-    let Some(network) = bed.netns.as_ref().and_then(|netns| fs::read_link(netns).ok()) else { return Vec::new() };
-    let own = process::marked(&bed.state);
-    let contained = members(&control_groups(&cgroup(name)));
+    let Some(bed) = Bed::load(name) else {
+        return Vec::new();
+    };
+    let Some(network) = bed.netns.as_ref().and_then(|netns| fs::read_link(netns).ok()) else {
+        return Vec::new();
+    };
+    let own = processes(&bed.state);
     let ids = fs::read_dir("/proc").into_iter().flatten().flatten();
     ids.filter(|entry| fs::read_link(entry.path().join("ns/net")).is_ok_and(|link| link == network))
         .filter_map(|entry| Process::find(entry.file_name().to_str()?.parse().ok()?))
-        .filter(|process| !own.contains(process) && !contained.contains(process))
+        .filter(|process| !own.contains(process))
         .collect()
 }

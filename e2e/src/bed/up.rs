@@ -4,13 +4,14 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 use super::control_plane::{self, ISSUER};
 use super::pki::write_private;
 use super::site::{NODE_ADDRESS, NODE_NAME, Site};
 use super::sweep::sweep;
 use super::{Bed, Programs, images, lock, namespace, node, state_folder, vault};
+use crate::interrupt;
 use crate::tools::{Debian, Tools};
 use crate::ui::{self, Step};
 
@@ -27,7 +28,9 @@ pub struct Options {
 pub fn up(options: &Options) -> Result<Bed> {
     let state = state_folder(&options.name)?;
     if !options.servers_only && !nix::unistd::geteuid().is_root() {
-        bail!("a bed with a node needs root for its namespaces and containers: use sudo, or `cargo e2e up --servers-only`");
+        bail!(
+            "a bed with a node needs root for its namespaces and containers: use sudo, or `cargo e2e up --servers-only`"
+        );
     }
     // Downloads and builds come first: they happen outside, and may take long.
     let tools = Tools::get(!options.servers_only)?;
@@ -35,21 +38,33 @@ pub fn up(options: &Options) -> Result<Bed> {
     if let Some(bed) = healthy(options)? {
         return Ok(bed);
     }
-    sweep(&options.name, &state).context("clean up what is left of an earlier bed")?;
+    sweep(&state).context("clean up what is left of an earlier bed")?;
     let started = Site::create(&options.name, &state, tools).and_then(|mut site| {
-        if options.servers_only { start_servers(&site)? } else { start_node(&mut site)? }
+        if options.servers_only {
+            start_servers(&site)?;
+        } else {
+            start_node(&mut site)?;
+        }
         finish(&site)
     });
     started.or_else(|error| {
-        let error = keep_logs(&state, error);
-        sweep(&options.name, &state).context("clean up after a failed start")?;
+        let interrupted = interrupt::check().is_err();
+        if !interrupted {
+            keep_logs(&state);
+        }
+        sweep(&state).context("clean up after a failed start")?;
+        if interrupted {
+            bail!("interrupted; nothing is left of the bed");
+        }
         Err(error)
     })
 }
 
 /// The bed, if it runs and is of the wanted kind.
 fn healthy(options: &Options) -> Result<Option<Bed>> {
-    let Some(bed) = Bed::load(&options.name) else { return Ok(None) };
+    let Some(bed) = Bed::load(&options.name) else {
+        return Ok(None);
+    };
     match bed.check() {
         Ok(()) if bed.node_name.is_none() == options.servers_only => {
             ui::note(format_args!("The bed {} is up already.", bed.name));
@@ -61,7 +76,10 @@ fn healthy(options: &Options) -> Result<Option<Bed>> {
             if options.servers_only { "with" } else { "without" }
         ),
         Err(error) => {
-            ui::note(format_args!("The bed {} is not healthy, so it is started anew: {error}", bed.name));
+            ui::note(format_args!(
+                "The bed {} is not healthy, so it is started anew: {error}",
+                bed.name
+            ));
             Ok(None)
         }
     }
@@ -70,9 +88,13 @@ fn healthy(options: &Options) -> Result<Option<Bed>> {
 fn start_servers(site: &Site) -> Result<()> {
     let step = Step::begin("starting etcd, the API server and OpenBao");
     start_core(site)?;
-    vault::initialize(site)?;
-    control_plane::await_apiserver(site)?;
-    vault::publish(site)?;
+    beside(
+        || vault::initialize(site),
+        || {
+            control_plane::await_apiserver(site)?;
+            vault::publish(site)
+        },
+    )?;
     step.done();
     Ok(())
 }
@@ -81,9 +103,15 @@ fn start_node(site: &mut Site) -> Result<()> {
     let step = Step::begin("starting etcd, the API server, OpenBao and containerd");
     namespace::create(site)?;
     start_core(site)?;
-    node::start_containerd(site)?;
-    images::import_own(site)?;
-    control_plane::await_apiserver(site)?;
+    let site = &*site;
+    beside(
+        || vault::initialize(site),
+        || {
+            node::start_containerd(site)?;
+            images::import_own(site)?;
+            control_plane::await_apiserver(site)
+        },
+    )?;
     step.done();
 
     let step = Step::begin("starting the node");
@@ -93,10 +121,21 @@ fn start_node(site: &mut Site) -> Result<()> {
     node::start_proxy(site)?;
     node::start_dns(site)?;
     vault::publish(site)?;
-    vault::initialize(site)?;
     node::await_ready(site)?;
     step.done();
     Ok(())
+}
+
+/// Does two things at once. Both have ended when this returns, so that a failure of one can be
+/// cleaned up after.
+fn beside(one: impl FnOnce() -> Result<()> + Send, other: impl FnOnce() -> Result<()>) -> Result<()> {
+    std::thread::scope(|scope| {
+        let one = scope.spawn(one);
+        let other = other();
+        one.join()
+            .map_err(|_| anyhow!("a thread of `up` has died"))?
+            .and(other)
+    })
 }
 
 /// What every bed has; it becomes ready while other things are done.
@@ -112,7 +151,11 @@ fn start_core(site: &Site) -> Result<()> {
 fn finish(site: &Site) -> Result<Bed> {
     let bin = site.state.join("bin");
     let tools = &site.tools;
-    for (name, program) in [("kubectl", &tools.kubectl), ("bao", &tools.bao), ("helm", &tools.helm)] {
+    for (name, program) in [
+        ("kubectl", &tools.kubectl),
+        ("bao", &tools.bao),
+        ("helm", &tools.helm),
+    ] {
         symlink(program, bin.join(name)).with_context(|| format!("link {name}"))?;
     }
     let mut environment = site.environment();
@@ -140,7 +183,9 @@ fn finish(site: &Site) -> Result<Bed> {
         },
         node_name: site.has_node().then(|| NODE_NAME.to_owned()),
         node_address: site.has_node().then(|| NODE_ADDRESS.to_owned()),
-        netns: site.holder.map(|holder| format!("/proc/{}/ns/net", holder.pid).into()),
+        netns: site
+            .holder
+            .map(|holder| format!("/proc/{}/ns/net", holder.pid).into()),
         debian_versions: tools.debian.as_ref().map(Debian::versions).unwrap_or_default(),
         holder: site.holder,
         environment,
@@ -150,16 +195,16 @@ fn finish(site: &Site) -> Result<Bed> {
 }
 
 /// The state folder goes with a failed bed; its logs are what a person will want.
-fn keep_logs(state: &Path, error: anyhow::Error) -> anyhow::Error {
-    if crate::interrupt::check().is_err() {
-        return error;
-    }
-    let Ok(kept) = tempfile::Builder::new().prefix("keystead-e2e-logs-").tempdir() else { return error };
+fn keep_logs(state: &Path) {
+    let Ok(kept) = tempfile::Builder::new().prefix("keystead-e2e-logs-").tempdir() else {
+        return;
+    };
     let entries = fs::read_dir(state.join("logs")).into_iter().flatten().flatten();
     for entry in entries {
         let _ = fs::copy(entry.path(), kept.path().join(entry.file_name()));
     }
-    let kept = kept.keep();
-    ui::note(format_args!("The logs of all servers are kept in {}", kept.display()));
-    error
+    ui::note(format_args!(
+        "The logs of all servers are kept in {}",
+        kept.keep().display()
+    ));
 }

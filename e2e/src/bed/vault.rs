@@ -22,16 +22,28 @@ pub(super) const SERVER: &str = "openbao";
 /// Makes OpenBao's certificate, signed by an authority of its own: a client that was given the
 /// cluster's instead must fail.
 pub(super) fn certify(site: &Site) -> Result<()> {
-    let hosts =
-        ["vault.vault.svc", "vault.vault.svc.cluster.local", "vault.vault", "localhost", "127.0.0.1", NODE_ADDRESS];
+    let hosts = [
+        "vault.vault.svc",
+        "vault.vault.svc.cluster.local",
+        "vault.vault",
+        "localhost",
+        "127.0.0.1",
+        NODE_ADDRESS,
+    ];
     let authority = Authority::create(&site.state.join("pki"), "vault-ca")?;
-    authority.issue(&Subject { file: "vault", hosts: &hosts, ..Subject::default() })
+    authority.issue(&Subject {
+        file: "vault",
+        hosts: &hosts,
+        ..Subject::default()
+    })
 }
 
 /// Writes the configuration and starts the server.
 pub(super) fn start(site: &Site) -> Result<()> {
     let mut key = [0; 32];
-    fs::File::open("/dev/urandom").and_then(|mut random| random.read_exact(&mut key)).context("make the seal's key")?;
+    fs::File::open("/dev/urandom")
+        .and_then(|mut random| random.read_exact(&mut key))
+        .context("make the seal's key")?;
     write_private(&site.state.join("vault/seal.key"), &key)?;
     let config = format!(
         r#"api_addr     = "{url}"
@@ -82,7 +94,11 @@ telemetry {{
 /// The server's command line.
 pub(super) fn command(bao: &Path, state: &Path) -> Vec<String> {
     let config = state.join("vault/config.hcl").display().to_string();
-    vec![bao.display().to_string(), "server".into(), format!("-config={config}")]
+    vec![
+        bao.display().to_string(),
+        "server".into(),
+        format!("-config={config}"),
+    ]
 }
 
 /// How far the server is.
@@ -99,7 +115,9 @@ pub(super) enum Health {
 /// Asks the server how far it is. `client` is a `bao` command that finds the server.
 pub(super) fn health(mut client: Command) -> Health {
     let answer = client.args(["status", "-format=json"]).output();
-    let status: Value = answer.map(|output| serde_json::from_slice(&output.stdout).unwrap_or_default()).unwrap_or_default();
+    let status: Value = answer
+        .map(|output| serde_json::from_slice(&output.stdout).unwrap_or_default())
+        .unwrap_or_default();
     match (status["sealed"].as_bool(), status["is_self"].as_bool()) {
         (None, _) => Health::Absent,
         (Some(false), Some(true)) => Health::Active,
@@ -110,20 +128,42 @@ pub(super) fn health(mut client: Command) -> Health {
 /// Waits until the server is as far as `wanted`.
 pub(super) fn await_health(registry: &Registry, wanted: Health, client: impl Fn() -> Command) -> Result<()> {
     let log = registry.log(SERVER);
-    wait::until(format_args!("OpenBao is {wanted:?}"), Duration::from_secs(60), Some(&log), || {
-        registry.check(SERVER)?;
-        Ok(health(client()) == wanted)
-    })
+    wait::until(
+        format_args!("OpenBao is {wanted:?}"),
+        Duration::from_mins(1),
+        Some(&log),
+        || {
+            registry.check(SERVER)?;
+            Ok(health(client()) == wanted)
+        },
+    )
 }
 
 /// Initializes the server: from here on it unseals itself. The root token goes into a file.
 pub(super) fn initialize(site: &Site) -> Result<()> {
     let client = || client(site);
+    wait::until(
+        "OpenBao listens",
+        Duration::from_mins(1),
+        Some(&site.registry.log(SERVER)),
+        || {
+            site.registry.check(SERVER)?;
+            Ok(site.listens(site.ports.vault))
+        },
+    )?;
     await_health(&site.registry, Health::Sealed, client)?;
     let mut init = client();
-    init.args(["operator", "init", "-format=json", "-recovery-shares=1", "-recovery-threshold=1"]);
+    init.args([
+        "operator",
+        "init",
+        "-format=json",
+        "-recovery-shares=1",
+        "-recovery-threshold=1",
+    ]);
     let answer: Value = serde_json::from_str(&exec::output(&mut init).context("initialize OpenBao")?)?;
-    let token = answer["root_token"].as_str().context("OpenBao's init gave no root token")?;
+    let token = answer["root_token"]
+        .as_str()
+        .context("OpenBao's init gave no root token")?;
     write_private(&site.state.join("vault/root-token"), token.as_bytes())?;
     await_health(&site.registry, Health::Active, client)
 }
@@ -132,8 +172,13 @@ fn client(site: &Site) -> Command {
     let program = site.tools.bao.display().to_string();
     let words = [enter(site.holder, false), vec![program]].concat();
     let mut command = Command::new(&words[0]);
-    command.args(&words[1..]).env_clear().envs(server_environment(&site.state, None));
-    command.env("VAULT_ADDR", site.vault_url()).env("VAULT_CACERT", site.state.join("pki/vault-ca.crt"));
+    command
+        .args(&words[1..])
+        .env_clear()
+        .envs(server_environment(&site.state, None));
+    command
+        .env("VAULT_ADDR", site.vault_url())
+        .env("VAULT_CACERT", site.state.join("pki/vault-ca.crt"));
     command
 }
 

@@ -30,7 +30,10 @@ pub(super) struct Workshop<'a> {
 }
 
 /// The cached folder of a tool; made by `make` if it is not there yet.
-pub(super) fn get(recipe: &Recipe<'_>, make: impl FnOnce(&mut Workshop<'_>) -> Result<()>) -> Result<PathBuf> {
+pub(super) fn get(
+    recipe: &Recipe<'_>,
+    make: impl FnOnce(&mut Workshop<'_>) -> Result<()>,
+) -> Result<PathBuf> {
     let root = root()?;
     let finished = root.join(format!("{}-{}", recipe.name, fingerprint(recipe.pins)));
     if finished.is_dir() {
@@ -39,7 +42,8 @@ pub(super) fn get(recipe: &Recipe<'_>, make: impl FnOnce(&mut Workshop<'_>) -> R
     fs::create_dir_all(&root).with_context(|| format!("create the tool cache {}", root.display()))?;
     // One build at a time: a second caller waits here and then finds the result.
     let lock = File::create(root.join(format!("{}.lock", recipe.name)))?;
-    lock.lock().with_context(|| format!("lock the tool cache {}", root.display()))?;
+    lock.lock()
+        .with_context(|| format!("lock the tool cache {}", root.display()))?;
     if finished.is_dir() {
         return Ok(finished);
     }
@@ -47,12 +51,18 @@ pub(super) fn get(recipe: &Recipe<'_>, make: impl FnOnce(&mut Workshop<'_>) -> R
     remove_unfinished(&root, &prefix)?;
     let unfinished = tempfile::Builder::new().prefix(&prefix).tempdir_in(&root)?;
     let log = root.join(format!("{}.log", recipe.name));
-    let mut workshop =
-        Workshop { folder: unfinished.path(), log: &log, step: Step::begin(recipe.title) };
+    let mut workshop = Workshop {
+        folder: unfinished.path(),
+        log: &log,
+        step: Step::begin(recipe.title),
+    };
     make(&mut workshop)?;
     let step = workshop.step;
     // `tempfile` makes private folders; containers' programs run from here as other users.
-    fs::set_permissions(unfinished.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    fs::set_permissions(
+        unfinished.path(),
+        std::os::unix::fs::PermissionsExt::from_mode(0o755),
+    )?;
     fs::rename(unfinished.keep(), &finished).with_context(|| format!("finish {}", finished.display()))?;
     step.done();
     Ok(finished)
@@ -75,11 +85,18 @@ fn fingerprint(pins: &[&str]) -> String {
         hash.update(pin.len().to_le_bytes());
         hash.update(pin);
     }
-    hash.finalize().iter().take(6).fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+    hash.finalize()
+        .iter()
+        .take(6)
+        .fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 fn root() -> Result<PathBuf> {
-    let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let set = |name| {
+        env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
     match set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache"))) {
         Some(cache) => Ok(cache.join("keystead-e2e")),
         None => bail!("no place for built tools: set HOME or XDG_CACHE_HOME"),

@@ -13,8 +13,14 @@ use crate::{exec, interrupt};
 
 /// containerd runs pods with runc and the CNI plugins, kube-proxy runs `nft`, the bed runs `ip`,
 /// and busybox is what test pods are made of.
-const PACKAGES: [&str; 6] =
-    ["containerd", "runc", "containernetworking-plugins", "nftables", "iproute2", "busybox-static"];
+const PACKAGES: [&str; 6] = [
+    "containerd",
+    "runc",
+    "containernetworking-plugins",
+    "nftables",
+    "iproute2",
+    "busybox-static",
+];
 const TITLE: &str = "getting Debian packages for the node (once per machine)";
 
 /// Debian packages, unpacked.
@@ -31,7 +37,8 @@ impl Debian {
 
     /// The folders with programs, as a PATH.
     pub fn path(&self) -> String {
-        let folders = ["usr/sbin", "usr/bin", "sbin", "bin"].map(|folder| self.file(folder).display().to_string());
+        let folders =
+            ["usr/sbin", "usr/bin", "sbin", "bin"].map(|folder| self.file(folder).display().to_string());
         folders.join(":")
     }
 
@@ -51,19 +58,29 @@ impl Debian {
 pub(super) fn get() -> Result<Debian> {
     let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
     let pins = [release.as_str(), &PACKAGES.join(" ")];
-    let root = cache::get(&Recipe { name: "debian", title: TITLE, pins: &pins }, |workshop| {
-        if exec::output(Command::new("apt-get").arg("--version")).is_err() {
-            bail!("apt-get is missing (the node is made of Debian packages): run the bed on Debian, or use `up --servers-only`");
-        }
-        // An index that names versions the mirror no longer has fails here, a fresh one does not.
-        if download(workshop).is_err() {
-            interrupt::check()?;
-            let mut update = Command::new("apt-get");
-            exec::logged(update.args(["update", "-q"]), workshop.log, || ()).context("refresh the package index")?;
-            download(workshop)?;
-        }
-        unpack(workshop)
-    })?;
+    let root = cache::get(
+        &Recipe {
+            name: "debian",
+            title: TITLE,
+            pins: &pins,
+        },
+        |workshop| {
+            if exec::output(Command::new("apt-get").arg("--version")).is_err() {
+                bail!(
+                    "apt-get is missing (the node is made of Debian packages): run the bed on Debian, or use `up --servers-only`"
+                );
+            }
+            // An index that names versions the mirror no longer has fails here, a fresh one does not.
+            if download(workshop).is_err() {
+                interrupt::check()?;
+                let mut update = Command::new("apt-get");
+                exec::logged(update.args(["update", "-q"]), workshop.log, || ())
+                    .context("refresh the package index")?;
+                download(workshop)?;
+            }
+            unpack(workshop)
+        },
+    )?;
     Ok(Debian { root })
 }
 
@@ -73,16 +90,23 @@ fn download(workshop: &Workshop<'_>) -> Result<()> {
         fs::create_dir(&folder)?;
     }
     let mut command = Command::new("apt-get");
-    command.current_dir(&folder).args(["download", "-q"]).args(with_libraries()?);
+    command
+        .current_dir(&folder)
+        .args(["download", "-q"])
+        .args(with_libraries()?);
     exec::logged(&mut command, workshop.log, || ()).context("download Debian packages")
 }
 
 /// Our packages, and those of their libraries that this machine lacks.
 fn with_libraries() -> Result<Vec<String>> {
     let mut simulate = Command::new("apt-get");
-    simulate.args(["install", "--simulate", "-q", "--no-install-recommends"]).args(PACKAGES);
+    simulate
+        .args(["install", "--simulate", "-q", "--no-install-recommends"])
+        .args(PACKAGES);
     let plan = exec::output(simulate.env("LC_ALL", "C")).context("ask apt what the node's packages need")?;
-    let missing = plan.lines().filter_map(|line| line.strip_prefix("Inst ")?.split(' ').next());
+    let missing = plan
+        .lines()
+        .filter_map(|line| line.strip_prefix("Inst ")?.split(' ').next());
     let mut packages: Vec<String> = PACKAGES.into_iter().chain(missing).map(str::to_owned).collect();
     packages.sort_unstable();
     packages.dedup();
@@ -96,7 +120,8 @@ fn unpack(workshop: &Workshop<'_>) -> Result<()> {
         let package = entry?.path();
         let mut extract = Command::new("dpkg-deb");
         extract.arg("--extract").arg(&package).arg(&root);
-        exec::logged(&mut extract, workshop.log, || ()).with_context(|| format!("unpack {}", package.display()))?;
+        exec::logged(&mut extract, workshop.log, || ())
+            .with_context(|| format!("unpack {}", package.display()))?;
         versions.push(version(&package)?);
     }
     versions.sort_unstable();
@@ -106,6 +131,7 @@ fn unpack(workshop: &Workshop<'_>) -> Result<()> {
 
 fn version(package: &Path) -> Result<String> {
     let mut show = Command::new("dpkg-deb");
-    show.args(["--show", "--showformat", "${Package} ${Version}"]).arg(package);
+    show.args(["--show", "--showformat", "${Package} ${Version}"])
+        .arg(package);
     exec::output(&mut show)
 }

