@@ -5,7 +5,7 @@ mod patch;
 mod pod;
 mod sidecar;
 #[cfg(test)]
-mod tests;
+pub(in crate::webhook) mod tests;
 
 pub use self::patch::Operation;
 use self::patch::Patch;

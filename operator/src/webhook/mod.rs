@@ -25,6 +25,8 @@ pub trait Directory: Send + Sync + 'static {
 /// The answer of a [`Directory`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Lookup {
+    /// Only bindings to another operator's providers name the account: its webhook sees to the pod.
+    Elsewhere,
     /// This.
     Found(Box<PodSecrets>),
     /// No binding names the account.

@@ -83,7 +83,7 @@ pub fn decide(
                 message: refusal.to_string(),
             },
         },
-        (Lookup::NoBinding, Entry::Namespace) => Decision::Leave(None),
+        (Lookup::Elsewhere, _) | (Lookup::NoBinding, Entry::Namespace) => Decision::Leave(None),
         (Lookup::NoBinding, Entry::Pod) => Decision::Refuse {
             code: FORBIDDEN,
             message: format!(
@@ -258,3 +258,6 @@ fn render(uid: &str, decision: &Decision) -> Result<Vec<u8>, serde_json::Error> 
 
 const FORBIDDEN: u16 = 403;
 const UNAVAILABLE: u16 = 503;
+
+#[cfg(test)]
+pub(in crate::webhook) mod tests;

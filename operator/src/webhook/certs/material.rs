@@ -87,6 +87,18 @@ impl Material {
     }
 }
 
+#[cfg(test)]
+impl Material {
+    /// Certificates that are good now, for that name.
+    pub(in crate::webhook) fn for_tests(name: &str) -> Self {
+        super::issue::issue(None, true, true, Timestamp::now(), &[name.to_owned()]).unwrap()
+    }
+
+    pub(in crate::webhook) fn authorities(&self) -> Vec<CertificateDer<'static>> {
+        certificates(&self.ca_crt)
+    }
+}
+
 /// Two of the four are private keys.
 impl fmt::Debug for Material {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

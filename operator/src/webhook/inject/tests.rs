@@ -3,7 +3,7 @@ use keystead_crds::scope::Level;
 use keystead_crds::sidecar::{CONFIG_VERSION, EnvConfig, ScopeConfig, SecretConfig, VaultConfig};
 use proptest::prelude::*;
 
-fn secrets() -> PodSecrets {
+pub(in crate::webhook) fn secrets() -> PodSecrets {
     let vault = VaultConfig {
         address: "https://vault.example:8200".to_owned(),
         ca: None,
@@ -56,11 +56,14 @@ pub(in crate::webhook) fn settings() -> Settings {
 
 /// The pod as it is after the webhook.
 fn injected(pod: &Value) -> Result<Value, Refusal> {
-    let operations = plan(pod, secrets(), &settings())?;
+    plan(pod, secrets(), &settings()).map(|operations| patched(pod, &operations))
+}
+
+fn patched(pod: &Value, operations: &[Operation]) -> Value {
     let patch: json_patch::Patch = serde_json::from_value(json!(operations)).unwrap();
     let mut pod = pod.clone();
     json_patch::patch(&mut pod, &patch).unwrap();
-    Ok(pod)
+    pod
 }
 
 fn refused(pod: &Value) -> String {
