@@ -1,0 +1,362 @@
+//! What the webhook told this sidecar, read from the environment and checked once: everything
+//! after this file works with names that exist and paths that are harmless.
+
+use crate::files::{FilePath, PathError};
+use keystead_crds::binding::FileFormat;
+use keystead_crds::names;
+use keystead_crds::scope::Level;
+use keystead_crds::sidecar::{CONFIG_VERSION, Config, EnvConfig, FileConfig, VaultConfig};
+use keystead_vault::path::{KvBase, KvPath};
+use keystead_vault::resolve::{ScopeName, Source};
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Variable that moves [`names::FILES_DIR`]; for running outside a pod.
+pub const FILES_DIR_ENV: &str = "KEYSTEAD_FILES_DIR";
+/// Variable that moves [`names::PRIVATE_DIR`]; for running outside a pod.
+pub const PRIVATE_DIR_ENV: &str = "KEYSTEAD_PRIVATE_DIR";
+/// Variable that moves [`names::TOKEN_DIR`]; for running outside a pod.
+pub const TOKEN_DIR_ENV: &str = "KEYSTEAD_TOKEN_DIR";
+
+/// Variable with the log's filter, such as `debug`.
+pub const LOG_ENV: &str = "KEYSTEAD_LOG";
+
+/// The process's environment, as far as it concerns us.
+#[derive(Clone, Debug)]
+pub struct Environment {
+    /// The config's text.
+    pub config: Option<String>,
+    /// The node's name.
+    pub node: Option<String>,
+    /// Where probes and metrics are served.
+    pub pod_ip: Option<String>,
+    /// Filter of the log.
+    pub log: Option<String>,
+    /// Where files are.
+    pub dirs: Dirs,
+}
+
+/// Where the sidecar reads and writes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Dirs {
+    /// The application's files.
+    pub files: PathBuf,
+    /// What only the sidecar and the kubelet see.
+    pub private: PathBuf,
+    /// The service account token.
+    pub token: PathBuf,
+}
+
+/// A config that was checked.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The server and the login.
+    pub vault: VaultConfig,
+    /// The services to read, each once.
+    pub services: BTreeSet<String>,
+    /// Where to look, most specific first.
+    pub scopes: Vec<ScopeName>,
+    /// The files to write.
+    pub files: BTreeMap<FilePath, Content>,
+    /// The variables to hand over, in the binding's order.
+    pub env: Vec<Variable>,
+    /// Mode of the files.
+    pub file_mode: u32,
+    /// How often to look for changes.
+    pub refresh: Duration,
+}
+
+/// What a file holds.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Content {
+    /// All keys of a service.
+    Dotenv {
+        /// The service.
+        service: String,
+    },
+    /// One key's value.
+    Raw {
+        /// The service.
+        service: String,
+        /// The key.
+        key: String,
+    },
+}
+
+/// One environment variable.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Variable {
+    /// Its name.
+    pub name: String,
+    /// The service.
+    pub service: String,
+    /// The key.
+    pub key: String,
+}
+
+/// What is wrong with the config. Nothing in a config is secret, so its text may be repeated.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Error {
+    /// There is none.
+    #[error(
+        "{} is not set: the sidecar is made to be added to pods by Keystead's webhook",
+        names::CONFIG_ENV
+    )]
+    Missing,
+    /// It is not what it should be.
+    #[error("the config in {} can't be read: {why}", names::CONFIG_ENV)]
+    Unreadable {
+        /// The parser's words.
+        why: String,
+    },
+    /// Another version of Keystead wrote it.
+    #[error(
+        "the config has version {found}, this sidecar reads version {CONFIG_VERSION}: the operator and the \
+         sidecar's image are of different releases; delete the pod once both are of the same"
+    )]
+    Version {
+        /// Its version.
+        found: u32,
+    },
+    /// A node's values are asked for, and the node is not known.
+    #[error(
+        "a scope of level Node needs the node's name, and {} is not set",
+        names::NODE_ENV
+    )]
+    NoNode,
+    /// A field has a value that can't work.
+    #[error("config field {field}: {why}")]
+    Field {
+        /// Which field.
+        field: String,
+        /// What is wrong, and what would be right.
+        why: String,
+    },
+}
+
+impl Environment {
+    /// Reads the environment through `variable`; an empty variable counts as none.
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let get = |name| variable(name).filter(|value| !value.is_empty());
+        let dir = |name, default: &str| PathBuf::from(get(name).unwrap_or_else(|| default.to_owned()));
+        Self {
+            config: get(names::CONFIG_ENV),
+            node: get(names::NODE_ENV),
+            pod_ip: get(names::POD_IP_ENV),
+            log: get(LOG_ENV),
+            dirs: Dirs {
+                files: dir(FILES_DIR_ENV, names::FILES_DIR),
+                private: dir(PRIVATE_DIR_ENV, names::PRIVATE_DIR),
+                token: dir(TOKEN_DIR_ENV, names::TOKEN_DIR),
+            },
+        }
+    }
+
+    /// The config, read and checked.
+    pub fn settings(&self) -> Result<Settings, Error> {
+        let text = self.config.as_deref().ok_or(Error::Missing)?;
+        Settings::new(parse(text)?, self.node.as_deref())
+    }
+
+    /// The address to serve probes on; none where the webhook gave none.
+    pub fn pod_ip(&self) -> Result<Option<IpAddr>, Error> {
+        let Some(text) = &self.pod_ip else { return Ok(None) };
+        text.parse()
+            .map(Some)
+            .map_err(|_| field(names::POD_IP_ENV, &format!("{text:?} is not an IP address")))
+    }
+}
+
+fn parse(text: &str) -> Result<Config, Error> {
+    #[derive(Deserialize)]
+    struct Versioned {
+        version: u32,
+    }
+    let unreadable = |error: serde_json::Error| Error::Unreadable {
+        why: error.to_string(),
+    };
+    // The version first: a config of another one may have any fields.
+    let Versioned { version } = serde_json::from_str(text).map_err(unreadable)?;
+    if version != CONFIG_VERSION {
+        return Err(Error::Version { found: version });
+    }
+    serde_json::from_str(text).map_err(unreadable)
+}
+
+impl Settings {
+    /// Checks what the types can't say. The CRD's rules and the webhook have checked most of it; a
+    /// mistake there must not become a file outside the volume here.
+    pub fn new(config: Config, node: Option<&str>) -> Result<Self, Error> {
+        let services = services(&config)?;
+        let service = |field_name: String, secret: &str| {
+            let found = services.get(secret).cloned();
+            found.ok_or_else(|| field(&field_name, &format!("there is no secret named {secret:?}")))
+        };
+        let mut files = BTreeMap::new();
+        for (index, file) in config.files.iter().enumerate() {
+            let service = service(format!("files[{index}].secret"), &file.secret)?;
+            let path = FilePath::parse(&file.path)
+                .map_err(|error| field(&format!("files[{index}].path"), &error.to_string()))?;
+            let content = content(index, file, service)?;
+            if files.insert(path, content).is_some() {
+                return Err(field(
+                    &format!("files[{index}].path"),
+                    &format!("{:?} is there twice", file.path),
+                ));
+            }
+        }
+        FilePath::check_together(files.keys())
+            .map_err(|error: PathError| field("files", &error.to_string()))?;
+        let mut env = Vec::new();
+        for (index, variable) in config.env.iter().enumerate() {
+            let service = service(format!("env[{index}].secret"), &variable.secret)?;
+            check_variable(index, variable, &env)?;
+            env.push(Variable {
+                name: variable.name.clone(),
+                service,
+                key: variable.key.clone(),
+            });
+        }
+        if config.file_mode & !0o777 != 0 || config.file_mode & 0o400 == 0 {
+            return Err(field(
+                "fileMode",
+                &format!("0o{:o} must be a mode that the owner can read", config.file_mode),
+            ));
+        }
+        if config.refresh_millis == 0 {
+            return Err(field("refreshMillis", "must be more than 0"));
+        }
+        Ok(Self {
+            scopes: scopes(&config.vault, node)?,
+            vault: config.vault,
+            services: services.into_values().collect(),
+            files,
+            env,
+            file_mode: config.file_mode,
+            refresh: Duration::from_millis(config.refresh_millis),
+        })
+    }
+
+    /// Every service at every scope, as [`keystead_vault::resolve::resolve_all`] wants them.
+    pub fn sources(&self) -> Vec<Source> {
+        let base = KvBase {
+            mount: self.vault.kv_mount.clone(),
+            prefix: self.vault.path_prefix.clone(),
+            environment: self.vault.environment.clone(),
+        };
+        let source = |service: &String, scope: &ScopeName| Source {
+            service: service.clone(),
+            scope: scope.clone(),
+            path: KvPath::new(&base, scope.level, scope.id.as_deref(), service),
+        };
+        let scopes = &self.scopes;
+        self.services
+            .iter()
+            .flat_map(|service| scopes.iter().map(move |scope| source(service, scope)))
+            .collect()
+    }
+}
+
+/// Services by the name that files and variables mean them by.
+fn services(config: &Config) -> Result<BTreeMap<String, String>, Error> {
+    let mut services = BTreeMap::new();
+    for (index, secret) in config.secrets.iter().enumerate() {
+        let place = |part| format!("secrets[{index}].{part}");
+        check_segment(&place("service"), &secret.service)?;
+        if services
+            .insert(secret.name.clone(), secret.service.clone())
+            .is_some()
+        {
+            return Err(field(
+                &place("name"),
+                &format!("{:?} is there twice", secret.name),
+            ));
+        }
+    }
+    Ok(services)
+}
+
+fn scopes(vault: &VaultConfig, node: Option<&str>) -> Result<Vec<ScopeName>, Error> {
+    let mut scopes = Vec::new();
+    for (index, scope) in vault.scopes.iter().enumerate() {
+        let id = match scope.level {
+            Level::Global => None,
+            Level::Node => {
+                let node = node.ok_or(Error::NoNode)?;
+                check_segment(names::NODE_ENV, node)?;
+                Some(node.to_owned())
+            }
+            Level::Company => {
+                let place = format!("vault.scopes[{index}].id");
+                let id = scope
+                    .id
+                    .clone()
+                    .ok_or_else(|| field(&place, "a Company needs one"))?;
+                check_segment(&place, &id)?;
+                Some(id)
+            }
+        };
+        scopes.push(ScopeName {
+            level: scope.level,
+            id,
+        });
+    }
+    if scopes.is_empty() {
+        return Err(field("vault.scopes", "must not be empty"));
+    }
+    Ok(scopes)
+}
+
+fn content(index: usize, file: &FileConfig, service: String) -> Result<Content, Error> {
+    let place = format!("files[{index}].key");
+    match (file.format, file.key.clone()) {
+        (FileFormat::Raw, Some(key)) => Ok(Content::Raw { service, key }),
+        (FileFormat::Raw, None) => Err(field(&place, "a Raw file holds one key and needs its name")),
+        (FileFormat::Dotenv, None) => Ok(Content::Dotenv { service }),
+        (FileFormat::Dotenv, Some(_)) => Err(field(&place, "a Dotenv file holds all keys and has none")),
+    }
+}
+
+/// The name goes into a file that the kubelet parses.
+fn check_variable(index: usize, variable: &EnvConfig, others: &[Variable]) -> Result<(), Error> {
+    let place = format!("env[{index}].name");
+    let name = &variable.name;
+    let letters = name
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    if name.is_empty() || !letters || name.as_bytes()[0].is_ascii_digit() {
+        return Err(field(
+            &place,
+            &format!("{name:?} must be letters, digits and '_', not starting with a digit"),
+        ));
+    }
+    if others.iter().any(|other| other.name == *name) {
+        return Err(field(&place, &format!("{name:?} is there twice")));
+    }
+    Ok(())
+}
+
+/// Services and ids are segments of Vault's paths: one that has a slash would lead elsewhere.
+fn check_segment(place: &str, segment: &str) -> Result<(), Error> {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if segment.is_empty() || segment.starts_with('.') || !segment.bytes().all(legal) {
+        return Err(field(
+            place,
+            &format!("{segment:?} must be letters, digits, '-', '_' and '.', not starting with '.'"),
+        ));
+    }
+    Ok(())
+}
+
+fn field(field: &str, why: &str) -> Error {
+    Error::Field {
+        field: field.to_owned(),
+        why: why.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

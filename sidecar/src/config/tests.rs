@@ -1,0 +1,184 @@
+use super::*;
+use serde_json::{Value, json};
+
+fn config() -> Value {
+    json!({
+        "version": 1,
+        "vault": {
+            "address": "https://vault:8200",
+            "authMount": "jwt-c1",
+            "role": "keystead.c1.production.s.shop.web",
+            "kvMount": "kv",
+            "pathPrefix": "keystead",
+            "environment": "production",
+            "scopes": [{"level": "Node"}, {"level": "Company", "id": "acme"}, {"level": "Global"}],
+        },
+        "secrets": [{"name": "crm", "service": "hubspot"}, {"name": "again", "service": "hubspot"}],
+        "files": [
+            {"path": "hubspot.env", "format": "Dotenv", "secret": "crm"},
+            {"path": "hubspot/key", "format": "Raw", "secret": "again", "key": "api_key"},
+        ],
+        "env": [{"name": "HUBSPOT_API_KEY", "secret": "crm", "key": "api_key"}],
+        "fileMode": 0o440,
+        "refreshMillis": 60_000,
+    })
+}
+
+fn environment(config: &Value) -> Environment {
+    let text = config.to_string();
+    Environment::read(|name| match name {
+        names::CONFIG_ENV => Some(text.clone()),
+        names::NODE_ENV => Some("n1".into()),
+        FILES_DIR_ENV => Some("/tmp/files".into()),
+        _ => None,
+    })
+}
+
+/// The error after a change to the config.
+fn error(change: impl FnOnce(&mut Value)) -> String {
+    let mut config = config();
+    change(&mut config);
+    environment(&config).settings().unwrap_err().to_string()
+}
+
+#[test]
+fn a_good_config_is_read() {
+    let environment = environment(&config());
+    assert_eq!(environment.dirs.files, PathBuf::from("/tmp/files"));
+    assert_eq!(environment.dirs.private, PathBuf::from("/keystead-private"));
+    let settings = environment.settings().unwrap();
+    assert_eq!(
+        settings.services,
+        BTreeSet::from(["hubspot".to_owned()]),
+        "two names, one service"
+    );
+    let paths: Vec<String> = settings
+        .sources()
+        .iter()
+        .map(|source| source.path.to_string())
+        .collect();
+    assert_eq!(
+        paths,
+        [
+            "kv/keystead/production/node/n1/hubspot",
+            "kv/keystead/production/company/acme/hubspot",
+            "kv/keystead/production/global/all/hubspot",
+        ]
+    );
+    let key = &settings.files[&FilePath::parse("hubspot/key").unwrap()];
+    assert_eq!(
+        *key,
+        Content::Raw {
+            service: "hubspot".into(),
+            key: "api_key".into()
+        }
+    );
+    assert_eq!(settings.env[0].service, "hubspot");
+    assert_eq!(settings.refresh, Duration::from_mins(1));
+}
+
+#[test]
+fn another_version_is_named_before_its_fields_are_looked_at() {
+    let text =
+        Environment::read(|name| (name == names::CONFIG_ENV).then(|| r#"{"version":7,"new":[]}"#.into()));
+    let expected = "the config has version 7, this sidecar reads version 1: the operator and the sidecar's image are \
+                    of different releases; delete the pod once both are of the same";
+    assert_eq!(text.settings().unwrap_err().to_string(), expected);
+}
+
+#[test]
+fn a_config_that_is_none_is_named() {
+    let error = Environment::read(|_| None).settings().unwrap_err();
+    assert_eq!(error, Error::Missing);
+    let environment =
+        Environment::read(|name| (name == names::CONFIG_ENV).then(|| r#"{"version":1}"#.into()));
+    let error = environment.settings().unwrap_err().to_string();
+    assert!(error.contains("missing field `vault`"), "{error}");
+}
+
+#[test]
+fn a_nodes_values_need_the_nodes_name() {
+    let mut environment = environment(&config());
+    environment.node = None;
+    let expected = "a scope of level Node needs the node's name, and KEYSTEAD_NODE is not set";
+    assert_eq!(environment.settings().unwrap_err().to_string(), expected);
+}
+
+#[test]
+fn mistakes_are_named_by_field() {
+    let said = [
+        error(|c| c["files"][0]["secret"] = "x".into()),
+        error(|c| c["env"][0]["secret"] = "x".into()),
+        error(|c| c["files"][1] = json!({"path": "x", "format": "Raw", "secret": "crm"})),
+        error(|c| c["files"][0]["key"] = "api_key".into()),
+        error(|c| c["files"][1]["path"] = "hubspot.env".into()),
+        error(|c| c["files"][1]["path"] = "hubspot.env/key".into()),
+        error(|c| c["env"][0]["name"] = "A'B".into()),
+        error(|c| c["secrets"][0]["service"] = "../global".into()),
+        error(|c| c["secrets"][1]["name"] = "crm".into()),
+        error(|c| c["vault"]["scopes"] = json!([])),
+        error(|c| c["vault"]["scopes"][1] = json!({"level": "Company"})),
+        error(|c| c["fileMode"] = 0o4777.into()),
+        error(|c| c["refreshMillis"] = 0.into()),
+    ];
+    let fields: Vec<&str> = said
+        .iter()
+        .map(|error| error.split(": ").next().unwrap_or_default())
+        .collect();
+    assert_eq!(
+        fields,
+        [
+            "config field files[0].secret",
+            "config field env[0].secret",
+            "config field files[1].key",
+            "config field files[0].key",
+            "config field files[1].path",
+            "config field files",
+            "config field env[0].name",
+            "config field secrets[0].service",
+            "config field secrets[1].name",
+            "config field vault.scopes",
+            "config field vault.scopes[1].id",
+            "config field fileMode",
+            "config field refreshMillis",
+        ],
+        "{said:#?}"
+    );
+}
+
+#[test]
+fn a_path_that_leaves_the_volume_is_refused() {
+    for path in [
+        "/etc/passwd",
+        "../x",
+        "a/../../x",
+        "a//b",
+        "a/",
+        "",
+        "./a",
+        "..data",
+        "..1/a",
+        "a/..b",
+    ] {
+        let error = error(|c| c["files"][0]["path"] = path.into());
+        assert!(
+            error.starts_with("config field files[0].path: "),
+            "{path}: {error}"
+        );
+    }
+}
+
+#[test]
+fn addresses_of_both_kinds_are_read() {
+    let read = |text: &str| {
+        let environment = Environment::read(|name| (name == names::POD_IP_ENV).then(|| text.to_owned()));
+        environment.pod_ip().map_err(|error| error.to_string())
+    };
+    assert_eq!(read("10.0.0.7"), Ok(Some([10, 0, 0, 7].into())));
+    assert_eq!(read("fd00::7"), Ok(Some("fd00::7".parse().unwrap())));
+    assert_eq!(read(""), Ok(None));
+    assert_eq!(
+        read("pod"),
+        Err("config field KEYSTEAD_POD_IP: \"pod\" is not an IP address".into())
+    );
+}

@@ -1,0 +1,141 @@
+//! Why the pod's secrets are not (all) there. Every text is a sentence for the people who own the
+//! pod; none can hold a value, because no variant has a place for one.
+
+use keystead_vault::resolve::ScopeName;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// What can go wrong between the config and the files.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Error {
+    /// The config can't be used; only another pod can have another one.
+    #[error(transparent)]
+    Config(#[from] crate::config::Error),
+    /// A file or directory can't be read, written or removed.
+    #[error("cannot {action} {}: {why}", path.display())]
+    Disk {
+        /// What was tried, as a verb.
+        action: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// The system's words.
+        why: String,
+    },
+    /// No scope has the value.
+    #[error("no value for {wanted} in {searched}")]
+    Missing {
+        /// Which value.
+        wanted: Wanted,
+        /// Where it was looked for, most specific first.
+        searched: Searched,
+    },
+    /// Two keys would be one variable of a Dotenv file.
+    #[error(
+        "the keys {first} and {second} of {service} would both be {name} in a Dotenv file: \
+         mount them one by one instead (files[].format: Raw)"
+    )]
+    SameName {
+        /// Whose keys.
+        service: String,
+        /// One key.
+        first: String,
+        /// The other.
+        second: String,
+        /// The name they share.
+        name: String,
+    },
+    /// Something that we did not make stands where a file should be.
+    #[error("{} exists and was not made by Keystead: nothing was changed, remove it", .0.display())]
+    Taken(PathBuf),
+    /// A value can't travel the way the binding wants.
+    #[error(
+        "the value of {wanted} can't travel {way} because {why}: mount it as a file instead (files[].format: Raw)"
+    )]
+    Unfit {
+        /// Which value.
+        wanted: Wanted,
+        /// How it should travel.
+        way: Way,
+        /// What stands against it.
+        why: &'static str,
+    },
+    /// Vault.
+    #[error(transparent)]
+    Vault(#[from] keystead_vault::Error),
+}
+
+/// A value, as people name it: `hubspot/api_key`, or `hubspot` where no key is there at all.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Wanted {
+    /// The service.
+    pub service: String,
+    /// The key, where one is meant.
+    pub key: Option<String>,
+}
+
+/// The scopes that were searched: `node n1, company acme, global`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Searched(pub Vec<ScopeName>);
+
+/// A way out of the sidecar that not every value fits through.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Way {
+    /// A variable of a Dotenv file.
+    Dotenv,
+    /// An environment variable, by `fileKeyRef`.
+    Env,
+}
+
+impl Error {
+    /// A closure for `map_err`, for what was tried with a path.
+    pub(crate) fn disk(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |error| Self::Disk {
+            action,
+            path,
+            why: error.to_string(),
+        }
+    }
+
+    /// Whether values were there, or should have been, and could not be made into files.
+    pub const fn is_render(&self) -> bool {
+        matches!(
+            self,
+            Self::Missing { .. } | Self::SameName { .. } | Self::Unfit { .. }
+        )
+    }
+
+    /// Whether Vault refuses the token, by age or by rights.
+    pub fn is_denied(&self) -> bool {
+        matches!(self, Self::Vault(error) if error.is_denied())
+    }
+}
+
+impl fmt::Display for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.key {
+            Some(key) => write!(f, "{}/{key}", self.service),
+            None => f.write_str(&self.service),
+        }
+    }
+}
+
+impl fmt::Display for Searched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, scope) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { ", " };
+            write!(f, "{separator}{scope}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Dotenv => "in a Dotenv file",
+            Self::Env => "as an environment variable",
+        })
+    }
+}

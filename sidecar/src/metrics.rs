@@ -1,0 +1,120 @@
+//! What the sidecar counts. No label takes a value from outside, so the series stay few.
+
+use prometheus::{Error, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use std::time::SystemTime;
+
+/// The sidecar's metrics.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    /// All of them, for `/metrics`.
+    pub registry: Registry,
+    read: IntCounter,
+    unread: IntCounter,
+    auth_failures: IntCounter,
+    render_errors: IntCounter,
+    last_refresh: IntGauge,
+}
+
+impl Metrics {
+    /// Metrics that have counted nothing yet.
+    pub fn new() -> Result<Self, Error> {
+        let registry = Registry::new();
+        let requests = IntCounterVec::new(
+            Opts::new(
+                "vault_secret_requests_total",
+                "Reads of secrets at Vault. A pass that fails counts once as an error.",
+            ),
+            &["result"],
+        )?;
+        let auth_failures = IntCounter::new("vault_auth_failures_total", "Logins that did not work.")?;
+        let render_errors = IntCounter::new(
+            "keystead_render_errors_total",
+            "Passes in which a value was missing or did not fit where it should go.",
+        )?;
+        let last_refresh = IntGauge::new(
+            "keystead_last_refresh_timestamp_seconds",
+            "When all values were last known to be current, in seconds since 1970; 0 before the first time.",
+        )?;
+        let build = IntGaugeVec::new(Opts::new("keystead_build_info", "Always 1."), &["version"])?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        registry.register(Box::new(requests.clone()))?;
+        registry.register(Box::new(auth_failures.clone()))?;
+        registry.register(Box::new(render_errors.clone()))?;
+        registry.register(Box::new(last_refresh.clone()))?;
+        registry.register(Box::new(build))?;
+        let (read, unread) = (
+            requests.with_label_values(&["ok"]),
+            requests.with_label_values(&["error"]),
+        );
+        Ok(Self {
+            registry,
+            read,
+            unread,
+            auth_failures,
+            render_errors,
+            last_refresh,
+        })
+    }
+
+    /// So many reads were answered.
+    pub fn read(&self, count: usize) {
+        self.read.inc_by(count as u64);
+    }
+
+    /// A pass was cut short by a read that failed.
+    pub fn unread(&self) {
+        self.unread.inc();
+    }
+
+    /// A login did not work.
+    pub fn auth_failure(&self) {
+        self.auth_failures.inc();
+    }
+
+    /// Values could not be made into files.
+    pub fn render_error(&self) {
+        self.render_errors.inc();
+    }
+
+    /// Everything is current.
+    pub fn refreshed(&self) {
+        let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs();
+        self.last_refresh.set(i64::try_from(now).unwrap_or(i64::MAX));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use prometheus::TextEncoder;
+
+    #[test]
+    fn all_series_are_there_from_the_start() {
+        let metrics = Metrics::new().unwrap();
+        metrics.read(3);
+        metrics.refreshed();
+        let page = TextEncoder::new()
+            .encode_to_string(&metrics.registry.gather())
+            .unwrap();
+        for line in [
+            "vault_secret_requests_total{result=\"ok\"} 3",
+            "vault_secret_requests_total{result=\"error\"} 0",
+            "vault_auth_failures_total 0",
+            "keystead_render_errors_total 0",
+            concat!(
+                "keystead_build_info{version=\"",
+                env!("CARGO_PKG_VERSION"),
+                "\"} 1"
+            ),
+        ] {
+            assert!(
+                page.lines().any(|found| found == line),
+                "{line} is not in\n{page}"
+            );
+        }
+        assert!(
+            !page.contains("keystead_last_refresh_timestamp_seconds 0"),
+            "{page}"
+        );
+    }
+}

@@ -1,0 +1,225 @@
+//! The loop around the plan: three things are awaited, the token's next date, the next refresh,
+//! and the end. No error ends the process, because that would take a working pod out of service.
+
+use crate::config::{Environment, Settings};
+use crate::error::Error;
+use crate::files::{Tree, Written};
+use crate::gate::Gate;
+use crate::http;
+use crate::metrics::Metrics;
+use crate::plan::{Plan, Remedy, Step};
+use crate::render::{Services, render};
+use crate::report::Report;
+use crate::source::{Server, Vault};
+use keystead_crds::names;
+use keystead_runtime::probes::Condition;
+use keystead_runtime::{Readiness, Shutdown};
+use keystead_vault::Error as VaultError;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Longest time for revoking the token at the end: it counts on the pod's grace period, and the
+/// token dies by itself at its time to live.
+const REVOKE_DEADLINE: Duration = Duration::from_secs(2);
+/// How often an error that nothing can mend is looked at again, to repeat it in the log.
+const STUCK: Duration = Duration::from_mins(1);
+
+/// Serves the pod until the end is asked for.
+pub async fn run(environment: &Environment, shutdown: &Shutdown) -> Result<(), prometheus::Error> {
+    let gate = Gate::new(&environment.dirs.private);
+    let mut report = Report::default();
+    // Before anything else: the volume may be older than this process, its files out of date.
+    if let Err(error) = gate.close() {
+        say(&mut report, &error, false);
+    }
+    let metrics = Metrics::new()?;
+    let readiness = Readiness::default();
+    let ready = readiness.register("secrets");
+    match environment.pod_ip() {
+        Ok(Some(address)) => {
+            let address = SocketAddr::new(address, names::SIDECAR_PORT);
+            tokio::spawn(http::serve(
+                address,
+                readiness,
+                metrics.registry.clone(),
+                shutdown.clone(),
+            ));
+        }
+        Ok(None) => {}
+        Err(error) => say(&mut report, &error.into(), false),
+    }
+    match prepare(environment) {
+        Ok((settings, mut vault)) => {
+            let tree = Tree::new(&environment.dirs.files, settings.file_mode);
+            let plan = Plan::new(settings.refresh, Instant::now());
+            let mut pod = Pod {
+                settings,
+                tree,
+                gate,
+                metrics,
+                ready,
+                report,
+                plan,
+            };
+            pod.serve(&mut vault, shutdown).await;
+        }
+        Err(error) => stay(&error, &mut report, shutdown).await,
+    }
+    Ok(())
+}
+
+fn prepare(environment: &Environment) -> Result<(Settings, Server), Error> {
+    let settings = environment.settings()?;
+    let vault = Server::new(&settings, &environment.dirs)?;
+    Ok((settings, vault))
+}
+
+/// Stays with an error that only another pod can be without. Ending would only add a crash loop to
+/// it, and take the sentence away with the log.
+async fn stay(error: &Error, report: &mut Report, shutdown: &Shutdown) {
+    loop {
+        if report.is_news(&error.to_string(), Instant::now()) {
+            tracing::error!(%error, "this pod can't get its secrets");
+        }
+        tokio::select! {
+            biased;
+            () = shutdown.requested() => return,
+            () = tokio::time::sleep(STUCK) => {}
+        }
+    }
+}
+
+/// Says an error that will be tried again, unless it was just said.
+fn say(report: &mut Report, error: &Error, started: bool) {
+    if !report.is_news(&error.to_string(), Instant::now()) {
+        return;
+    }
+    if started {
+        tracing::warn!(%error, "keeping the files as they are, trying again");
+    } else {
+        tracing::warn!(%error, "not ready yet, trying again");
+    }
+}
+
+/// One pod's secrets.
+struct Pod {
+    settings: Settings,
+    tree: Tree,
+    gate: Gate,
+    metrics: Metrics,
+    ready: Condition,
+    report: Report,
+    plan: Plan,
+}
+
+impl Pod {
+    async fn serve(&mut self, vault: &mut impl Vault, shutdown: &Shutdown) {
+        loop {
+            let step = self.plan.next(vault.due(), Instant::now());
+            tokio::select! {
+                biased;
+                () = shutdown.requested() => break,
+                () = self.take(step, vault) => {}
+            }
+        }
+        self.end(vault).await;
+    }
+
+    /// May be dropped at any await: what goes to disk is written between two of them.
+    async fn take(&mut self, step: Step, vault: &mut impl Vault) {
+        let outcome = match step {
+            Step::Wait(until) => return tokio::time::sleep_until(until).await,
+            Step::Keep => self.keep(vault).await,
+            Step::Refresh => self.refresh(vault).await,
+        };
+        let Err(error) = outcome else { return };
+        let remedy = self.plan.failed(error.is_denied(), Instant::now());
+        if remedy == Remedy::LogInAnew {
+            tracing::debug!(%error, "logging in anew");
+            vault.forget();
+        } else {
+            say(&mut self.report, &error, self.plan.is_started());
+        }
+    }
+
+    async fn keep(&mut self, vault: &mut impl Vault) -> Result<(), Error> {
+        let kept = vault.keep().await;
+        match kept {
+            Ok(kept) => {
+                tracing::debug!(?kept, "token");
+                self.plan.kept(Instant::now());
+                Ok(())
+            }
+            Err(error) => {
+                if matches!(error, VaultError::Login { .. } | VaultError::Jwt { .. }) {
+                    self.metrics.auth_failure();
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    async fn refresh(&mut self, vault: &mut impl Vault) -> Result<(), Error> {
+        if !self.plan.is_started() {
+            // Again, where the first try did not work.
+            self.gate.close()?;
+        }
+        self.keep(vault).await?;
+        let services = match vault.read().await {
+            Ok(services) => services,
+            Err(error) => {
+                self.metrics.unread();
+                return Err(error.into());
+            }
+        };
+        self.metrics.read(vault.reads());
+        let written = self.write(&services)?;
+        self.done(written);
+        Ok(())
+    }
+
+    /// Everything that goes to disk, in the order that lets nobody see half of it.
+    fn write(&self, services: &Services) -> Result<Written, Error> {
+        let rendered = render(&self.settings, services).inspect_err(|error| {
+            if error.is_render() {
+                self.metrics.render_error();
+            }
+        })?;
+        let files = self.tree.write(&rendered.files)?;
+        let env = self.gate.write_env(rendered.env.expose().as_bytes())?;
+        self.gate.open()?;
+        self.ready.set(true);
+        Ok(if env == Written::Changed { env } else { files })
+    }
+
+    fn done(&mut self, written: Written) {
+        let first = !self.plan.is_started();
+        self.plan.refreshed(Instant::now());
+        self.metrics.refreshed();
+        let recovered = self.report.clear();
+        let (files, variables) = (self.settings.files.len(), self.settings.env.len());
+        if first {
+            tracing::info!(files, variables, "the secrets are there");
+        } else if written == Written::Changed {
+            tracing::info!(files, variables, "the secrets have changed");
+        } else if recovered {
+            tracing::info!("the secrets are current again");
+        }
+    }
+
+    async fn end(&mut self, vault: &mut impl Vault) {
+        self.ready.set(false);
+        if let Err(error) = self.gate.close() {
+            tracing::warn!(%error, "the gate stays open");
+        }
+        match tokio::time::timeout(REVOKE_DEADLINE, vault.revoke()).await {
+            Ok(Ok(())) => tracing::info!("the token is revoked"),
+            Ok(Err(error)) => tracing::warn!(%error, "the token is not revoked, it ends at its time to live"),
+            Err(_) => tracing::warn!("no answer to the token's revocation, it ends at its time to live"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,127 @@
+//! A Vault that answers what the test wants, while time stands still.
+
+use crate::render::Services;
+use crate::source::Vault;
+use keystead_crds::scope::Level;
+use keystead_vault::resolve::{Resolved, ScopeName, Service};
+use keystead_vault::session::Kept;
+use keystead_vault::{Error as VaultError, Sensitive};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Clones speak of the same Vault.
+#[derive(Clone, Default)]
+pub(super) struct Fake(pub(super) Rc<RefCell<State>>);
+
+#[derive(Default)]
+pub(super) struct State {
+    /// What goes wrong next, and how often it does.
+    pub(super) troubles: VecDeque<(VaultError, usize)>,
+    pub(super) value: String,
+    /// When the token wants to be renewed; none where there is no token.
+    due: Option<Instant>,
+    /// How long a token is left alone.
+    pub(super) period: Duration,
+    pub(super) calls: Vec<(&'static str, Duration)>,
+    start: Option<Instant>,
+    pub(super) revocation_hangs: bool,
+}
+
+impl Fake {
+    pub(super) fn new(value: &str) -> Self {
+        let state = State {
+            value: value.into(),
+            start: Some(Instant::now()),
+            period: Duration::from_hours(1),
+            ..State::default()
+        };
+        Self(Rc::new(RefCell::new(state)))
+    }
+
+    pub(super) fn set(&self, value: &str) {
+        self.0.borrow_mut().value = value.into();
+    }
+
+    pub(super) fn trouble(&self, error: VaultError, times: usize) {
+        self.0.borrow_mut().troubles.push_back((error, times));
+    }
+
+    fn note(&self, call: &'static str) {
+        let mut state = self.0.borrow_mut();
+        let since = state.start.unwrap().elapsed();
+        state.calls.push((call, since));
+    }
+
+    /// The calls since the last look, without their times.
+    pub(super) fn calls(&self) -> Vec<&'static str> {
+        std::mem::take(&mut self.0.borrow_mut().calls)
+            .into_iter()
+            .map(|(call, _)| call)
+            .collect()
+    }
+}
+
+impl Vault for Fake {
+    fn due(&self) -> Instant {
+        self.0.borrow().due.unwrap_or_else(Instant::now)
+    }
+
+    async fn keep(&mut self) -> Result<Kept, VaultError> {
+        let kept = match self.0.borrow().due {
+            Some(due) if Instant::now() < due => return Ok(Kept::Fresh),
+            Some(_) => Kept::Renewed,
+            None => Kept::LoggedIn,
+        };
+        self.note(if kept == Kept::Renewed { "renew" } else { "log in" });
+        let mut state = self.0.borrow_mut();
+        state.due = Some(Instant::now() + state.period);
+        Ok(kept)
+    }
+
+    async fn read(&mut self) -> Result<Services, VaultError> {
+        self.note("read");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let mut state = self.0.borrow_mut();
+        if let Some((error, times)) = state.troubles.front_mut() {
+            let error = error.clone();
+            *times -= 1;
+            if *times == 0 {
+                state.troubles.pop_front();
+            }
+            return Err(error);
+        }
+        let scope = ScopeName {
+            level: Level::Global,
+            id: None,
+        };
+        let value = Sensitive::from(state.value.as_str());
+        let keys = BTreeMap::from([("api_key".to_owned(), Resolved { value, scope })]);
+        Ok(BTreeMap::from([(
+            "hubspot".to_owned(),
+            Service {
+                keys,
+                searched: Vec::new(),
+            },
+        )]))
+    }
+
+    fn reads(&self) -> usize {
+        1
+    }
+
+    fn forget(&mut self) {
+        self.note("forget");
+        self.0.borrow_mut().due = None;
+    }
+
+    async fn revoke(&mut self) -> Result<(), VaultError> {
+        self.note("revoke");
+        if self.0.borrow().revocation_hangs {
+            std::future::pending::<()>().await;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,77 @@
+//! Vault as the loop sees it: a token to be kept and values to be read.
+
+use crate::config::{Dirs, Settings};
+use crate::render::Services;
+use keystead_crds::names;
+use keystead_vault::resolve::{Source, resolve_all};
+use keystead_vault::session::Kept;
+use keystead_vault::{Client, Connection, Error, Login, Session};
+use tokio::time::Instant;
+
+/// What the loop asks of Vault; a trait, so that tests can answer while time stands still.
+pub(crate) trait Vault {
+    /// When [`Self::keep`] has something to do.
+    fn due(&self) -> Instant;
+    /// Logs in or renews where it is time to.
+    async fn keep(&mut self) -> Result<Kept, Error>;
+    /// Reads and resolves everything.
+    async fn read(&mut self) -> Result<Services, Error>;
+    /// How many requests a [`Self::read`] takes.
+    fn reads(&self) -> usize;
+    /// Gives a token up that Vault refuses.
+    fn forget(&mut self);
+    /// Ends the session at Vault.
+    async fn revoke(&mut self) -> Result<(), Error>;
+}
+
+/// A real server.
+pub(crate) struct Server {
+    session: Session,
+    sources: Vec<Source>,
+}
+
+impl Server {
+    /// The server that the config names; nothing is sent yet.
+    pub(crate) fn new(settings: &Settings, dirs: &Dirs) -> Result<Self, Error> {
+        let vault = &settings.vault;
+        let client = Client::new(&Connection {
+            address: vault.address.clone(),
+            ca: vault.ca.clone(),
+        })?;
+        let login = Login {
+            mount: vault.auth_mount.clone(),
+            role: vault.role.clone(),
+            jwt_file: dirs.token.join(names::TOKEN_FILE),
+        };
+        Ok(Self {
+            session: Session::new(client, login),
+            sources: settings.sources(),
+        })
+    }
+}
+
+impl Vault for Server {
+    fn due(&self) -> Instant {
+        self.session.due()
+    }
+
+    async fn keep(&mut self) -> Result<Kept, Error> {
+        self.session.keep().await
+    }
+
+    async fn read(&mut self) -> Result<Services, Error> {
+        resolve_all(self.session.client(), self.sources.clone()).await
+    }
+
+    fn reads(&self) -> usize {
+        self.sources.len()
+    }
+
+    fn forget(&mut self) {
+        self.session.forget();
+    }
+
+    async fn revoke(&mut self) -> Result<(), Error> {
+        self.session.revoke().await
+    }
+}
