@@ -13,6 +13,6 @@ mod sensitive;
 pub mod session;
 
 pub use client::{Client, Connection};
-pub use error::Error;
+pub use error::{Error, Request};
 pub use sensitive::Sensitive;
 pub use session::{Login, Session};
