@@ -20,6 +20,7 @@ use keystead_runtime::log::Chain;
 use keystead_runtime::probes::Condition;
 use keystead_runtime::shutdown::Shutdown;
 use kube::api::PostParams;
+use kube::core::Status;
 use kube::{Api, Client, ResourceExt as _};
 use prometheus::{IntCounter, IntGaugeVec};
 use std::sync::Arc;
@@ -51,8 +52,8 @@ pub(super) struct Names {
 /// Why a pass over the certificates failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Other replicas kept writing the Secret.
-    #[error("failed to agree on Secret {0} with the other replicas")]
+    /// Others kept writing the object.
+    #[error("failed to agree on {0} with the other replicas")]
     Disagreement(String),
     /// Making a key or a certificate failed.
     #[error("failed to issue a certificate")]
@@ -105,9 +106,12 @@ pub enum CallError {
     /// There was no answer in time.
     #[error("no answer within {} s", CALL.as_secs())]
     Deadline,
-    /// It answered with an error, or not at all.
+    /// There was no way to ask, or no way to read the answer.
     #[error(transparent)]
-    Kubernetes(#[from] kube::Error),
+    Kubernetes(kube::Error),
+    /// It answered with an error; its message says what would be needed.
+    #[error("{}", .0.message)]
+    Status(Box<Status>),
 }
 
 // === impl Keeper ===
@@ -184,7 +188,10 @@ impl Keeper {
                 return Ok(renewed);
             }
         }
-        Err(Error::Disagreement(self.names.secret_name()))
+        Err(Error::Disagreement(format!(
+            "Secret {}",
+            self.names.secret_name()
+        )))
     }
 
     async fn read(&self) -> Result<Option<Secret>, Error> {
@@ -255,10 +262,12 @@ impl From<&Settings> for Names {
 
 /// A call to the API server, with a deadline: the client itself would try again for minutes.
 async fn call<T>(request: impl Future<Output = kube::Result<T>>) -> Result<T, CallError> {
-    timeout(CALL, request)
-        .await
-        .map_err(|_| CallError::Deadline)?
-        .map_err(CallError::Kubernetes)
+    match timeout(CALL, request).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(kube::Error::Api(status))) => Err(CallError::Status(status)),
+        Ok(Err(error)) => Err(CallError::Kubernetes(error)),
+        Err(_) => Err(CallError::Deadline),
+    }
 }
 
 /// Who wrote a field, as `kubectl` shows it.

@@ -1,6 +1,6 @@
 //! Tells the API server whom to trust.
 
-use super::{Error, MANAGER, call};
+use super::{ATTEMPTS, CallError, Error, MANAGER, call};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use kube::api::{Patch, PatchParams};
@@ -10,27 +10,37 @@ use serde_json::{Value, json};
 /// Writes the CA bundle of every webhook of the configuration, where it differs.
 pub(super) async fn apply(client: &Client, name: &str, bundle: &[u8]) -> Result<(), Error> {
     let api: Api<MutatingWebhookConfiguration> = Api::all(client.clone());
-    let read = |source| Error::ReadConfiguration {
-        name: name.to_owned(),
-        source,
-    };
-    let configuration = call(api.get(name)).await.map_err(read)?;
-    let Some(patch) = plan(&configuration, bundle) else {
-        return Ok(());
-    };
     let how = PatchParams {
         field_manager: Some(MANAGER.to_owned()),
         ..PatchParams::default()
     };
-    let write = |source| Error::WriteConfiguration {
-        name: name.to_owned(),
-        source,
-    };
-    call(api.patch(name, &how, &Patch::Strategic(patch)))
-        .await
-        .map_err(write)?;
-    tracing::info!(configuration = name, "told the API server which CA to trust");
-    Ok(())
+    for _ in 0..ATTEMPTS {
+        let read = |source| Error::ReadConfiguration {
+            name: name.to_owned(),
+            source,
+        };
+        let configuration = call(api.get(name)).await.map_err(read)?;
+        let Some(patch) = plan(&configuration, bundle) else {
+            return Ok(());
+        };
+        match call(api.patch(name, &how, &Patch::Strategic(patch))).await {
+            Ok(_) => {
+                tracing::info!(configuration = name, "told the API server which CA to trust");
+                return Ok(());
+            }
+            // Another replica was faster, most likely with the same.
+            Err(CallError::Status(status)) if status.is_conflict() => {}
+            Err(source) => {
+                return Err(Error::WriteConfiguration {
+                    name: name.to_owned(),
+                    source,
+                });
+            }
+        }
+    }
+    Err(Error::Disagreement(format!(
+        "MutatingWebhookConfiguration {name}"
+    )))
 }
 
 /// A strategic merge patch, which finds webhooks by name and leaves their other fields alone, the
