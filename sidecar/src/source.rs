@@ -75,3 +75,6 @@ impl Vault for Server {
         self.session.revoke().await
     }
 }
+
+#[cfg(test)]
+mod tests;
