@@ -175,12 +175,6 @@ impl Keeper {
                 (Plan::Keep, Some(material)) => return Ok(material),
                 (Plan::Keep, None) => continue,
                 (Plan::Renew { ca, leaf }, old) => {
-                    tracing::info!(
-                        secret = self.names.secret_name(),
-                        ca,
-                        leaf,
-                        "renewing the webhook's certificate"
-                    );
                     issue::issue(old, ca, leaf, now, &self.names.dns).map_err(Error::Issue)?
                 }
             };
@@ -223,12 +217,11 @@ impl Keeper {
         };
         match written {
             Ok(secret) => {
-                tracing::debug!(secret = secret.name_any(), "wrote the webhook's certificate");
+                tracing::info!(secret = secret.name_any(), "renewed the webhook's certificate");
                 Ok(true)
             }
-            Err(CallError::Kubernetes(kube::Error::Api(status))) if matches!(status.code, 404 | 409) => {
-                Ok(false)
-            }
+            // Another replica was faster, or someone took the Secret away.
+            Err(CallError::Status(status)) if matches!(status.code, 404 | 409) => Ok(false),
             Err(source) => Err(Error::WriteSecret {
                 name: self.names.secret_name(),
                 source,
@@ -274,7 +267,7 @@ async fn call<T>(request: impl Future<Output = kube::Result<T>>) -> Result<T, Ca
 const MANAGER: &str = "keystead-webhook";
 const CALL: Duration = Duration::from_secs(10);
 /// How often to look. Someone may have replaced the webhook configuration, which then trusts nobody.
-const LOOK: Duration = Duration::from_mins(1);
+const LOOK: Duration = Duration::from_secs(30);
 /// A chart's webhook configuration comes a moment after its Deployment.
 const RETRY: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(30));
 const ATTEMPTS: u32 = 5;
