@@ -51,12 +51,15 @@ pub fn down(name: &str) -> Result<()> {
 
 /// Ends every process of a bed, then removes its control groups, mounts and files.
 pub(super) fn sweep(state: &Path) -> Result<()> {
+    let mut ending: Vec<Process> = Vec::new();
     wait::until_even_if_interrupted("the bed's processes end", Duration::from_secs(30), || {
-        let left = processes(state);
-        for process in &left {
+        // A process that is ending loses its mark before its ports and files: remember it.
+        ending.retain(|process| process.alive());
+        for process in processes(state) {
             process.signal(Signal::SIGKILL)?;
+            ending.push(process);
         }
-        Ok(left.is_empty())
+        Ok(ending.is_empty())
     })?;
     for group in control_groups(state) {
         remove_group(&group)?;
