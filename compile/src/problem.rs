@@ -34,3 +34,14 @@ impl fmt::Display for Problem {
 }
 
 impl std::error::Error for Problem {}
+
+impl From<keystead_vault::Error> for Problem {
+    fn from(error: keystead_vault::Error) -> Self {
+        let remedy = if error.is_denied() {
+            ": the operator's policy in Vault lacks it; run kubectl keystead bootstrap"
+        } else {
+            ""
+        };
+        Self::new(error.reason(), format!("{error}{remedy}"))
+    }
+}

@@ -150,6 +150,11 @@ impl World {
         self.providers.values()
     }
 
+    /// Every scope.
+    pub fn scopes(&self) -> impl Iterator<Item = &Arc<SecretScope>> {
+        self.scopes.values()
+    }
+
     /// Every scope of a provider.
     pub fn scopes_of<'a>(&'a self, provider: &'a str) -> impl Iterator<Item = &'a Arc<SecretScope>> {
         self.scopes
@@ -160,6 +165,20 @@ impl World {
     /// Every credential.
     pub fn credentials(&self) -> impl Iterator<Item = (&Key, &Arc<Credential>)> {
         self.credentials.iter()
+    }
+
+    /// Every credential of a namespace.
+    pub fn credentials_in<'a>(
+        &'a self,
+        namespace: &'a str,
+    ) -> impl Iterator<Item = (&'a Key, &'a Arc<Credential>)> {
+        let first = Key {
+            namespace: namespace.to_owned(),
+            name: String::new(),
+        };
+        self.credentials
+            .range(first..)
+            .take_while(move |(key, _)| key.namespace == namespace)
     }
 
     /// Every binding.
@@ -181,10 +200,10 @@ impl World {
             .take_while(move |(key, _)| key.namespace == namespace)
     }
 
-    /// Who was the first to declare a service at a scope.
-    pub fn first_to_declare(&self, scope: &str, service: &str) -> Option<&Key> {
-        let declared = self.declared.get(&(scope.to_owned(), service.to_owned()))?;
-        declared.first().map(|(_, key)| key)
+    /// Who declares a service at a scope, oldest first. Only the oldest is heard.
+    pub fn who_declares(&self, scope: &str, service: &str) -> impl Iterator<Item = &Key> {
+        let declared = self.declared.get(&(scope.to_owned(), service.to_owned()));
+        declared.into_iter().flatten().map(|(_, key)| key)
     }
 
     /// Whether a selector chooses a namespace. One that is not known yet is chosen by none.

@@ -58,3 +58,15 @@ pub struct BasicStatus {
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
 }
+
+/// A status that has the part every kind reports.
+pub trait HasBasicStatus {
+    /// That part.
+    fn basic(&self) -> &BasicStatus;
+}
+
+impl HasBasicStatus for BasicStatus {
+    fn basic(&self) -> &BasicStatus {
+        self
+    }
+}

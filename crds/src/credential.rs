@@ -1,6 +1,6 @@
 //! `Credential`: the keys of one service at one scope.
 
-use crate::common::{BasicStatus, LocalSecretKeyReference, NameRef};
+use crate::common::{BasicStatus, HasBasicStatus, LocalSecretKeyReference, NameRef};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -114,4 +114,10 @@ pub struct CredentialStatus {
     /// The version in the KV engine that holds the values as declared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<i64>,
+}
+
+impl HasBasicStatus for CredentialStatus {
+    fn basic(&self) -> &BasicStatus {
+        &self.basic
+    }
 }

@@ -5,6 +5,7 @@ pub mod client;
 pub mod engine;
 mod error;
 pub mod hcl;
+pub mod jwks;
 pub mod name;
 pub mod object;
 pub mod path;

@@ -133,23 +133,24 @@ mod tests {
         }
     }
 
-    fn values(pairs: &[(&str, &str)]) -> Option<Values> {
-        Some(
-            pairs
-                .iter()
-                .map(|(key, value)| ((*key).to_owned(), Sensitive::from(*value)))
-                .collect(),
-        )
+    fn values(pairs: &[(&str, &str)]) -> Values {
+        pairs
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), Sensitive::from(*value)))
+            .collect()
     }
 
     #[test]
     fn a_company_overrides_one_key_and_inherits_the_other() {
         let services = resolve(vec![
             (source("hubspot", Level::Node), None),
-            (source("hubspot", Level::Company), values(&[("api_key", "acme")])),
+            (
+                source("hubspot", Level::Company),
+                Some(values(&[("api_key", "acme")])),
+            ),
             (
                 source("hubspot", Level::Global),
-                values(&[("api_key", "all"), ("base_url", "https://x")]),
+                Some(values(&[("api_key", "all"), ("base_url", "https://x")])),
             ),
         ]);
         let keys = &services["hubspot"].keys;

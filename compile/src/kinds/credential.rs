@@ -40,7 +40,7 @@ pub fn compile(world: &World, key: &Key, credential: &Credential) -> Result<KvSe
             ),
         ));
     }
-    if let Some(first) = world.first_to_declare(scope_name, &spec.service)
+    if let Some(first) = world.who_declares(scope_name, &spec.service).next()
         && first != key
     {
         return Err(Problem::new(
@@ -67,7 +67,7 @@ pub fn compile(world: &World, key: &Key, credential: &Credential) -> Result<KvSe
             .keys
             .iter()
             .map(|from| Ok((from.name.clone(), value(key, from)?)))
-            .collect::<Result<BTreeMap<_, _>, _>>()?,
+            .collect::<Result<BTreeMap<_, _>, Problem>>()?,
     })
 }
 

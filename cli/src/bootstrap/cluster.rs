@@ -1,0 +1,180 @@
+//! The cluster's side of a bootstrap: its signing keys, and a service account by which Vault asks
+//! the API server about tokens.
+
+use crate::args::Bootstrap;
+use anyhow::Context as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use k8s_openapi::api::core::v1::{Namespace, Secret, ServiceAccount};
+use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
+use keystead_vault::Sensitive;
+use keystead_vault::jwks::KeySet;
+use kube::api::{Patch, PatchParams};
+use kube::config::KubeConfigOptions;
+use kube::{Api, Client, Config};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use std::fmt::Debug;
+use std::time::Duration;
+
+/// The reviewer's service account, its Secret and (with the namespace) its binding.
+const REVIEWER: &str = "keystead-vault-reviewer";
+/// Longest wait for the control plane to fill the reviewer's Secret.
+const TOKEN_DEADLINE: Duration = Duration::from_secs(30);
+
+/// A cluster, as the person at the keyboard.
+pub(crate) struct Cluster {
+    client: Client,
+    host: String,
+    ca: String,
+    namespace: String,
+}
+
+/// What Vault must know of a cluster.
+pub(crate) struct ClusterFacts {
+    /// Address of the API server.
+    pub(crate) host: String,
+    /// PEM certificates of who signed its certificate.
+    pub(crate) ca: String,
+    /// Issuer of service account tokens.
+    pub(crate) issuer: String,
+    /// PEM public keys that sign them.
+    pub(crate) keys: Vec<String>,
+}
+
+impl Cluster {
+    pub(crate) async fn connect(args: &Bootstrap) -> anyhow::Result<Self> {
+        let options = KubeConfigOptions {
+            context: args.context.clone(),
+            ..KubeConfigOptions::default()
+        };
+        let config = Config::from_kubeconfig(&options)
+            .await
+            .context("cannot use the kubeconfig")?;
+        let host = match &args.kubernetes_host {
+            Some(host) => host.clone(),
+            None => config.cluster_url.to_string().trim_end_matches('/').to_owned(),
+        };
+        let ca = config.root_cert.iter().flatten().map(|der| pem(der)).collect();
+        let client = Client::try_from(config).context("cannot use the kubeconfig")?;
+        Ok(Self {
+            client,
+            host,
+            ca,
+            namespace: args.operator_namespace.clone(),
+        })
+    }
+
+    pub(crate) async fn facts(&self) -> anyhow::Result<ClusterFacts> {
+        #[derive(Deserialize)]
+        struct Discovery {
+            issuer: String,
+        }
+        let discovery: Discovery = self.get("/.well-known/openid-configuration").await?;
+        let keys: KeySet = self.get("/openid/v1/jwks").await?;
+        Ok(ClusterFacts {
+            host: self.host.clone(),
+            ca: self.ca.clone(),
+            issuer: discovery.issuer,
+            keys: keys.to_pem()?,
+        })
+    }
+
+    /// Whether the reviewer is there already.
+    pub(crate) async fn has_reviewer(&self) -> anyhow::Result<bool> {
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), &self.namespace);
+        Ok(api.get_opt(REVIEWER).await?.is_some())
+    }
+
+    /// Makes the reviewer where it is missing, and answers its token.
+    pub(crate) async fn reviewer_token(&self) -> anyhow::Result<Sensitive<String>> {
+        let namespace = self.namespace.as_str();
+        let account = json!({ "kind": "ServiceAccount", "name": REVIEWER, "namespace": namespace });
+        let namespaces: Api<Namespace> = Api::all(self.client.clone());
+        if namespaces.get_opt(namespace).await?.is_none() {
+            ensure(
+                &namespaces,
+                namespace,
+                json!({ "apiVersion": "v1", "kind": "Namespace" }),
+            )
+            .await?;
+        }
+        let accounts: Api<ServiceAccount> = Api::namespaced(self.client.clone(), namespace);
+        ensure(
+            &accounts,
+            REVIEWER,
+            json!({ "apiVersion": "v1", "kind": "ServiceAccount" }),
+        )
+        .await?;
+        let bindings: Api<ClusterRoleBinding> = Api::all(self.client.clone());
+        let binding = json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "ClusterRoleBinding",
+            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "system:auth-delegator" },
+            "subjects": [account],
+        });
+        ensure(&bindings, &format!("{namespace}:{REVIEWER}"), binding).await?;
+        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
+        let secret = json!({
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "type": "kubernetes.io/service-account-token",
+            "metadata": { "annotations": { "kubernetes.io/service-account.name": REVIEWER } },
+        });
+        ensure(&secrets, REVIEWER, secret).await?;
+        tokio::time::timeout(TOKEN_DEADLINE, token(&secrets)).await.with_context(|| {
+            format!("no token in Secret {namespace}/{REVIEWER} after {} s: is the controller manager running?", TOKEN_DEADLINE.as_secs())
+        })?
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
+        let request = http::Request::get(path).body(Vec::new())?;
+        self.client
+            .request(request)
+            .await
+            .with_context(|| format!("the API server does not answer {path}"))
+    }
+}
+
+/// Server-side apply of an object of ours.
+async fn ensure<K>(api: &Api<K>, name: &str, mut object: Value) -> anyhow::Result<()>
+where
+    K: Clone + Debug + DeserializeOwned,
+{
+    object["metadata"]["name"] = name.into();
+    let parameters = PatchParams::apply("kubectl-keystead").force();
+    let kind = object["kind"].as_str().unwrap_or_default().to_owned();
+    api.patch(name, &parameters, &Patch::Apply(object))
+        .await
+        .with_context(|| format!("cannot apply {kind} {name}"))?;
+    Ok(())
+}
+
+/// Waits until the control plane has filled the Secret.
+async fn token(secrets: &Api<Secret>) -> anyhow::Result<Sensitive<String>> {
+    let mut poll = tokio::time::interval(Duration::from_millis(100));
+    loop {
+        poll.tick().await;
+        let data = secrets.get(REVIEWER).await?.data.unwrap_or_default();
+        if let Some(token) = data.get("token") {
+            return Ok(Sensitive::new(
+                String::from_utf8(token.0.clone()).context("the token is not text")?,
+            ));
+        }
+    }
+}
+
+/// A certificate as text, RFC 7468.
+fn pem(der: &[u8]) -> String {
+    let text = STANDARD.encode(der);
+    let lines: Vec<&str> = text
+        .as_bytes()
+        .chunks(64)
+        .filter_map(|line| std::str::from_utf8(line).ok())
+        .collect();
+    format!(
+        "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
+        lines.join("\n")
+    )
+}

@@ -1,0 +1,118 @@
+//! Which units a change touches: pure, over the world as it is after the change.
+
+use crate::queue::Unit;
+use keystead_compile::kinds::binding;
+use keystead_compile::{Key, World};
+use keystead_crds::{Credential, SecretBinding};
+
+/// A provider, or what is known of it, changed: everything that is declared for it.
+pub fn by_provider(world: &World, provider: &str) -> Vec<Unit> {
+    let mut units = vec![Unit::Provider(provider.to_owned())];
+    units.extend(dependants(world, provider));
+    units
+}
+
+/// Everything that is declared for a provider, without the provider itself.
+pub fn dependants(world: &World, provider: &str) -> Vec<Unit> {
+    let mut units = Vec::new();
+    for scope in world.scopes_of(provider) {
+        let name = scope.metadata.name.clone().unwrap_or_default();
+        units.extend(credentials_at(world, &name));
+        units.push(Unit::Scope(name));
+    }
+    units.extend(bindings_to(world, provider));
+    units
+}
+
+/// A scope changed: its twins (one of two may serve now), their values, and who is a member.
+pub fn by_scope<'a>(world: &World, name: &str, providers: impl IntoIterator<Item = &'a str>) -> Vec<Unit> {
+    let mut units = vec![Unit::Scope(name.to_owned())];
+    units.extend(credentials_at(world, name));
+    for provider in providers {
+        units.extend(dependants(world, provider));
+    }
+    units
+}
+
+/// A credential changed: itself, and whoever declares the same.
+pub fn by_credential(world: &World, key: &Key, states: &[&Credential]) -> Vec<Unit> {
+    let mut units = vec![Unit::Credential(key.clone())];
+    for state in states {
+        let twins = world.who_declares(&state.spec.scope_ref.name, &state.spec.service);
+        units.extend(twins.cloned().map(Unit::Credential));
+    }
+    units
+}
+
+/// A binding changed: itself, and the accounts that it names or named.
+pub fn by_binding(key: &Key, states: &[&SecretBinding]) -> Vec<Unit> {
+    let mut units = vec![Unit::Binding(key.clone())];
+    for state in states {
+        units.extend(binding::accounts(key, state).map(Unit::Account));
+    }
+    units
+}
+
+/// A namespace's labels changed: who may write there, and what its accounts are members of.
+pub fn by_namespace(world: &World, namespace: &str) -> Vec<Unit> {
+    let mut units: Vec<Unit> = world
+        .credentials_in(namespace)
+        .map(|(key, _)| Unit::Credential(key.clone()))
+        .collect();
+    for (key, binding) in world.bindings_in(namespace) {
+        units.extend(by_binding(key, &[binding]));
+    }
+    units
+}
+
+/// A Secret changed: the credentials that take values from it, and the providers that trust it.
+pub fn by_secret(world: &World, secret: &Key) -> Vec<Unit> {
+    let mut units = Vec::new();
+    for (key, credential) in world.credentials_in(&secret.namespace) {
+        let mut refs = credential
+            .spec
+            .keys
+            .iter()
+            .filter_map(|from| from.from.secret_key_ref.as_ref());
+        if refs.any(|reference| reference.name == secret.name) {
+            units.push(Unit::Credential(key.clone()));
+        }
+    }
+    for provider in world.providers() {
+        let trusts = provider.spec.vault.ca_secret_ref.as_ref();
+        if trusts.is_some_and(|ca| ca.namespace == secret.namespace && ca.name == secret.name) {
+            units.push(Unit::Provider(provider.metadata.name.clone().unwrap_or_default()));
+        }
+    }
+    units
+}
+
+/// The bindings that name an account.
+pub fn bindings_of(world: &World, account: &binding::Account) -> Vec<Unit> {
+    let bindings = world.bindings_in(&account.namespace);
+    bindings
+        .filter(|(_, found)| {
+            found.spec.provider_ref.name == account.provider
+                && found.spec.service_accounts.contains(&account.name)
+        })
+        .map(|(key, _)| Unit::Binding(key.clone()))
+        .collect()
+}
+
+fn credentials_at(world: &World, scope: &str) -> Vec<Unit> {
+    let credentials = world
+        .credentials()
+        .filter(|(_, found)| found.spec.scope_ref.name == scope);
+    credentials
+        .map(|(key, _)| Unit::Credential(key.clone()))
+        .collect()
+}
+
+fn bindings_to(world: &World, provider: &str) -> Vec<Unit> {
+    let bindings = world
+        .bindings()
+        .filter(|(_, found)| found.spec.provider_ref.name == provider);
+    bindings
+        .flat_map(|(key, found)| by_binding(key, &[found]))
+        .collect()
+}

@@ -1,0 +1,93 @@
+//! The command line. Every flag can be set by an environment variable, too.
+
+use clap::Parser;
+use keystead_runtime::log::Format;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// The Keystead operator: reconciles SecretProviders, SecretScopes, Credentials and SecretBindings
+/// into Vault or OpenBao, and injects sidecars into pods.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "keystead-operator", version)]
+pub struct Args {
+    /// This cluster's name, unique among the clusters that share a Vault; a DNS label.
+    #[arg(long, env = "KEYSTEAD_CLUSTER", value_parser = dns_label)]
+    pub cluster: String,
+    /// Serve the SecretProviders of this class, and no others.
+    #[arg(long, env = "KEYSTEAD_CLASS", default_value = keystead_crds::provider::DEFAULT_CLASS)]
+    pub class: String,
+    /// File with the service account token that Vault accepts; read anew at each login.
+    #[arg(
+        long,
+        env = "KEYSTEAD_VAULT_TOKEN_FILE",
+        default_value = "/var/run/secrets/keystead/vault/token"
+    )]
+    pub vault_token_file: PathBuf,
+    /// Where to serve /livez, /readyz and /metrics.
+    #[arg(long, env = "KEYSTEAD_ADMIN_LISTEN", default_value = "0.0.0.0:8080")]
+    pub admin_listen: SocketAddr,
+    /// Format of the log: json or text.
+    #[arg(long, env = "KEYSTEAD_LOG_FORMAT", default_value = "json")]
+    pub log_format: Format,
+    /// What to log: a level, or tracing's filter syntax.
+    #[arg(long, env = "KEYSTEAD_LOG_LEVEL", default_value = "info")]
+    pub log_level: String,
+    /// The webhook; without a MutatingWebhookConfiguration there is none.
+    #[command(flatten)]
+    pub webhook: WebhookArgs,
+}
+
+/// What the webhook needs.
+#[derive(Clone, Debug, clap::Args)]
+pub struct WebhookArgs {
+    /// Name of the MutatingWebhookConfiguration to keep current; left out, no pods are injected.
+    #[arg(
+        long,
+        env = "KEYSTEAD_WEBHOOK_CONFIGURATION",
+        requires_all = ["namespace", "service", "sidecar_image"]
+    )]
+    pub webhook_configuration: Option<String>,
+    /// The namespace the operator runs in.
+    #[arg(long, env = "KEYSTEAD_NAMESPACE")]
+    pub namespace: Option<String>,
+    /// The service by which the API server calls the webhook.
+    #[arg(long, env = "KEYSTEAD_SERVICE")]
+    pub service: Option<String>,
+    /// The Secret that holds the webhook's certificates.
+    #[arg(long, env = "KEYSTEAD_TLS_SECRET", default_value = "keystead-webhook-tls")]
+    pub tls_secret: String,
+    /// Where to serve the webhook.
+    #[arg(long, env = "KEYSTEAD_WEBHOOK_LISTEN", default_value = "0.0.0.0:8443")]
+    pub webhook_listen: SocketAddr,
+    /// Image of the sidecars.
+    #[arg(long, env = "KEYSTEAD_SIDECAR_IMAGE")]
+    pub sidecar_image: Option<String>,
+    /// When the kubelet pulls it; left out, the cluster's default.
+    #[arg(long, env = "KEYSTEAD_SIDECAR_IMAGE_PULL_POLICY")]
+    pub sidecar_image_pull_policy: Option<String>,
+}
+
+fn dns_label(text: &str) -> Result<String, String> {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let outer = |byte: Option<u8>| byte.is_some_and(|byte| inner(byte) && byte != b'-');
+    let fits = text.len() <= 63 && text.bytes().all(inner);
+    if fits && outer(text.bytes().next()) && outer(text.bytes().last()) {
+        return Ok(text.to_owned());
+    }
+    Err("expected a DNS label: lower-case letters, digits and '-', at most 63, no '-' at the ends".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cluster_is_a_dns_label() {
+        for good in ["c1", "prod-eu", "a"] {
+            assert!(dns_label(good).is_ok(), "{good}");
+        }
+        for bad in ["", "C1", "a.b", "-a", "a-", "a*", &"a".repeat(64)] {
+            assert!(dns_label(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! What every reconcile needs, once.
+
+use crate::metrics::Metrics;
+use crate::providers::Providers;
+use crate::queue::Queue;
+use crate::values::Values;
+use keystead_compile::kinds::binding::Account;
+use keystead_compile::{Problem, World};
+use keystead_vault::engine::{self, Applied};
+use keystead_vault::object::Object;
+use kube::Client;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+/// What every reconcile needs.
+pub(crate) struct Context {
+    pub(crate) client: Client,
+    pub(crate) queue: Queue,
+    pub(crate) providers: Providers,
+    pub(crate) metrics: Metrics,
+    pub(crate) vault_token_file: PathBuf,
+    world: RwLock<World>,
+    /// How each account's last reconcile ended; its bindings report it.
+    accounts: Mutex<HashMap<Account, Result<(), Problem>>>,
+}
+
+impl Context {
+    pub(crate) fn new(client: Client, world: World, metrics: Metrics, vault_token_file: PathBuf) -> Self {
+        Self {
+            client,
+            queue: Queue::default(),
+            providers: Providers::default(),
+            metrics,
+            vault_token_file,
+            world: RwLock::new(world),
+            accounts: Mutex::default(),
+        }
+    }
+
+    /// All that is declared. Never hold it across a wait.
+    pub(crate) fn world(&self) -> RwLockReadGuard<'_, World> {
+        self.world.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same, to change it.
+    pub(crate) fn world_mut(&self) -> RwLockWriteGuard<'_, World> {
+        self.world.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes one object in a provider's Vault as it should be.
+    pub(crate) async fn apply(&self, provider: &str, object: &Object) -> Result<Applied, Problem> {
+        let vault = self.providers.client(provider)?;
+        let applied = engine::apply(&vault, &Values::new(&self.client), object).await;
+        if let Ok(Applied {
+            outcome: outcome @ (engine::Outcome::Created | engine::Outcome::Changed),
+            ..
+        }) = applied
+        {
+            tracing::info!(provider, %object, ?outcome, "wrote to Vault");
+        }
+        applied.map_err(|error| self.suspect(provider, error))
+    }
+
+    /// Takes one object out of a provider's Vault.
+    pub(crate) async fn remove(&self, provider: &str, object: &Object) -> Result<(), Problem> {
+        let vault = self.providers.client(provider)?;
+        engine::remove(&vault, object)
+            .await
+            .map_err(|error| self.suspect(provider, error))?;
+        tracing::info!(provider, %object, "removed from Vault");
+        Ok(())
+    }
+
+    /// How an account's last reconcile ended; none if it has not been reconciled.
+    pub(crate) fn account(&self, account: &Account) -> Option<Result<(), Problem>> {
+        self.accounts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(account)
+            .cloned()
+    }
+
+    /// Notes how an account's reconcile ended; answers whether that is news.
+    pub(crate) fn note_account(&self, account: &Account, result: Option<Result<(), Problem>>) -> bool {
+        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        match result {
+            None => accounts.remove(account).is_some(),
+            Some(result) => accounts.insert(account.clone(), result.clone()).as_ref() != Some(&result),
+        }
+    }
+
+    /// A refusal may mean that the token is gone: the provider's reconcile finds out.
+    fn suspect(&self, provider: &str, error: keystead_vault::Error) -> Problem {
+        if error.is_denied() {
+            self.queue.push(crate::queue::Unit::Provider(provider.to_owned()));
+        }
+        error.into()
+    }
+}

@@ -1,0 +1,38 @@
+//! The webhook's view of the world.
+
+use crate::context::Context;
+use crate::webhook::{Directory, Lookup, PodSecrets};
+use keystead_compile::kinds::pod::{self, Bound};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Answers from memory, once every watch has listed.
+pub(crate) struct WorldDirectory {
+    pub(crate) context: Arc<Context>,
+    pub(crate) synced: Arc<AtomicBool>,
+}
+
+impl Directory for WorldDirectory {
+    fn secrets_for(&self, namespace: &str, service_account: &str) -> Lookup {
+        if !self.synced.load(Ordering::Acquire) {
+            return Lookup::NotReady;
+        }
+        match pod::compile(&self.context.world(), namespace, service_account) {
+            Ok(Bound::No) => Lookup::NoBinding,
+            Ok(Bound::Elsewhere) => Lookup::Elsewhere,
+            Ok(Bound::Yes(secrets)) => {
+                let pod::PodSecrets {
+                    config,
+                    audience,
+                    bindings,
+                } = *secrets;
+                Lookup::Found(Box::new(PodSecrets {
+                    config,
+                    audience,
+                    bindings,
+                }))
+            }
+            Err(problem) => Lookup::Refused(problem.message),
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Kubernetes events. kube's own recorder keeps the first note of a reason for minutes, and ours
+//! say what is the matter now; so each change of a condition makes its own event.
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use k8s_openapi::jiff::Timestamp;
+use kube::api::PostParams;
+use kube::{Api, Client};
+
+/// Longest note the API server takes, in bytes.
+const LONGEST_NOTE: usize = 1024;
+
+/// Tells people of a change. An event that can't be published is logged, and nothing else.
+pub(crate) async fn publish(
+    client: &Client,
+    regarding: ObjectReference,
+    warning: bool,
+    reason: &str,
+    note: &str,
+) {
+    let namespace = regarding.namespace.clone().unwrap_or_else(|| "default".into());
+    let event = Event {
+        metadata: ObjectMeta {
+            generate_name: Some("keystead-".into()),
+            ..ObjectMeta::default()
+        },
+        action: Some("Reconcile".into()),
+        event_time: Some(MicroTime(Timestamp::now())),
+        note: Some(cut(note)),
+        reason: Some(reason.to_owned()),
+        regarding: Some(regarding),
+        reporting_controller: Some("keystead.dev/operator".into()),
+        reporting_instance: Some("keystead-operator".into()),
+        type_: Some(if warning { "Warning" } else { "Normal" }.into()),
+        ..Event::default()
+    };
+    let api: Api<Event> = Api::namespaced(client.clone(), &namespace);
+    if let Err(error) = api.create(&PostParams::default(), &event).await {
+        tracing::warn!(%error, reason, "an event could not be published");
+    }
+}
+
+fn cut(note: &str) -> String {
+    let mut end = note.len().min(LONGEST_NOTE);
+    while !note.is_char_boundary(end) {
+        end -= 1;
+    }
+    note[..end].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notes_are_cut_between_characters() {
+        assert_eq!(cut("short"), "short");
+        assert_eq!(cut(&"é".repeat(600)), "é".repeat(512));
+        assert_eq!(cut(&format!("x{}", "é".repeat(600))).len(), 1023);
+    }
+}

@@ -1,0 +1,38 @@
+//! What the operator counts. Labels are kinds and reasons, never names.
+
+use prometheus::{HistogramVec, IntCounterVec, IntGaugeVec, Registry, histogram_opts, opts};
+
+/// Reconciles by kind, failures by reason.
+pub(crate) struct Metrics {
+    pub(crate) durations: HistogramVec,
+    pub(crate) problems: IntCounterVec,
+}
+
+impl Metrics {
+    pub(crate) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let durations = HistogramVec::new(
+            histogram_opts!(
+                "keystead_operator_reconcile_duration_seconds",
+                "Time that one reconcile took.",
+                vec![0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0]
+            ),
+            &["kind"],
+        )?;
+        let problems = IntCounterVec::new(
+            opts!(
+                "keystead_operator_reconcile_problems_total",
+                "Count of reconciles that ended with a problem."
+            ),
+            &["kind", "reason"],
+        )?;
+        let build = IntGaugeVec::new(
+            opts!("keystead_build_info", "Always 1; says what runs."),
+            &["version"],
+        )?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        registry.register(Box::new(durations.clone()))?;
+        registry.register(Box::new(problems.clone()))?;
+        registry.register(Box::new(build))?;
+        Ok(Self { durations, problems })
+    }
+}

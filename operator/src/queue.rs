@@ -1,0 +1,217 @@
+//! What is to be reconciled, and when. Each unit stands in it once and is never worked on twice at
+//! a time, so it is as long as there are objects, and no longer.
+
+use keystead_compile::Key;
+use keystead_compile::kinds::binding::Account;
+use keystead_runtime::Backoff;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// Something that is reconciled as a whole.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Unit {
+    /// The login at a provider and its status. First, because the others wait for it.
+    Provider(String),
+    /// A scope's status.
+    Scope(String),
+    /// The values of a Credential.
+    Credential(Key),
+    /// Policy and role of a service account.
+    Account(Account),
+    /// A binding's status, once its accounts are done.
+    Binding(Key),
+}
+
+impl Unit {
+    /// The kind, for logs and metrics.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Provider(_) => "SecretProvider",
+            Self::Scope(_) => "SecretScope",
+            Self::Credential(_) => "Credential",
+            Self::Account(_) => "ServiceAccount",
+            Self::Binding(_) => "SecretBinding",
+        }
+    }
+}
+
+/// What a unit needs next.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Next {
+    /// Nothing, until something changes.
+    OnChange,
+    /// Another look after this time, though all is well.
+    After(Duration),
+    /// Another try soon, later after each failure.
+    Retry,
+}
+
+/// First and longest wait after failures.
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_mins(1));
+
+/// The queue. Shared by those who push and the one loop that works it off.
+#[derive(Default)]
+pub struct Queue {
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    order: BTreeSet<(Instant, Unit)>,
+    due: HashMap<Unit, Instant>,
+    running: HashSet<Unit>,
+    failures: HashMap<Unit, u32>,
+}
+
+impl Queue {
+    /// Has a unit reconciled as soon as possible. What it failed at before is forgotten: something changed.
+    pub fn push(&self, unit: Unit) {
+        self.with(|state| {
+            state.failures.remove(&unit);
+            state.push(unit, Instant::now());
+        });
+        self.changed.notify_one();
+    }
+
+    /// The next unit that is due. It counts as running until [`Self::done`].
+    pub async fn next(&self) -> Unit {
+        loop {
+            let (taken, wake) = self.with(State::take);
+            if let Some(unit) = taken {
+                return unit;
+            }
+            tokio::select! {
+                () = self.changed.notified() => {}
+                () = sleep_until(wake) => {}
+            }
+        }
+    }
+
+    /// A unit was worked on; what comes next.
+    pub fn done(&self, unit: Unit, next: Next) {
+        self.with(|state| {
+            state.running.remove(&unit);
+            let wait = match next {
+                Next::OnChange => None,
+                Next::After(wait) => Some(wait),
+                Next::Retry => {
+                    let failures = state.failures.entry(unit.clone()).or_default();
+                    *failures = failures.saturating_add(1);
+                    Some(BACKOFF.delay(*failures))
+                }
+            };
+            if next != Next::Retry {
+                state.failures.remove(&unit);
+            }
+            if let Some(wait) = wait {
+                state.push(unit, Instant::now() + wait);
+            }
+        });
+        self.changed.notify_one();
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
+        act(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl State {
+    /// The earlier of two times counts.
+    fn push(&mut self, unit: Unit, when: Instant) {
+        if let Some(due) = self.due.get(&unit).copied() {
+            if due <= when {
+                return;
+            }
+            self.order.remove(&(due, unit.clone()));
+        }
+        self.due.insert(unit.clone(), when);
+        self.order.insert((when, unit));
+    }
+
+    /// The first unit that is due and not running, or when to look again.
+    fn take(&mut self) -> (Option<Unit>, Option<Instant>) {
+        let now = Instant::now();
+        let waiting = self
+            .order
+            .iter()
+            .find(|(_, unit)| !self.running.contains(unit))
+            .cloned();
+        match waiting {
+            Some((when, unit)) if when <= now => {
+                self.order.remove(&(when, unit.clone()));
+                self.due.remove(&unit);
+                self.running.insert(unit.clone());
+                (Some(unit), None)
+            }
+            Some((when, _)) => (None, Some(when)),
+            None => (None, None),
+        }
+    }
+}
+
+async fn sleep_until(when: Option<Instant>) {
+    match when {
+        Some(when) => tokio::time::sleep_until(when).await,
+        None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::FutureExt as _;
+
+    fn scope(name: &str) -> Unit {
+        Unit::Scope(name.into())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_unit_stands_in_it_once_and_runs_once_at_a_time() {
+        let queue = Queue::default();
+        queue.push(scope("a"));
+        queue.push(scope("a"));
+        assert_eq!(queue.next().await, scope("a"));
+        queue.push(scope("a"));
+        assert!(queue.next().now_or_never().is_none(), "it is running");
+        queue.done(scope("a"), Next::OnChange);
+        assert_eq!(queue.next().await, scope("a"));
+        queue.done(scope("a"), Next::OnChange);
+        assert!(queue.next().now_or_never().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failures_wait_longer_and_a_change_forgets_them() {
+        let queue = Queue::default();
+        queue.push(scope("a"));
+        let mut waits = Vec::new();
+        for _ in 0..12 {
+            let unit = queue.next().await;
+            queue.done(unit, Next::Retry);
+            let start = Instant::now();
+            let unit = queue.next().await;
+            waits.push(start.elapsed());
+            queue.done(unit, Next::Retry);
+        }
+        assert!(
+            waits[0] < waits[3] && waits[11] <= Duration::from_mins(1),
+            "{waits:?}"
+        );
+        queue.push(scope("a"));
+        assert!(queue.next().now_or_never().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_push_overtakes_a_later_look() {
+        let queue = Queue::default();
+        queue.push(scope("a"));
+        let unit = queue.next().await;
+        queue.done(unit, Next::After(Duration::from_hours(1)));
+        assert!(queue.next().now_or_never().is_none());
+        queue.push(scope("a"));
+        assert!(queue.next().now_or_never().is_some());
+    }
+}

@@ -1,0 +1,112 @@
+//! The one loop: what is due → compile → engine → status. Kinds differ only in their own file.
+
+mod account;
+mod binding;
+mod credential;
+mod provider;
+mod scope;
+
+use crate::context::Context;
+use crate::queue::{Next, Unit};
+use futures::stream::{FuturesUnordered, StreamExt as _};
+use keystead_compile::Problem;
+use keystead_crds::condition::Reason;
+use keystead_runtime::Shutdown;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, timeout};
+
+/// Units worked on at once; more bring nothing and cost memory.
+const AT_ONCE: usize = 16;
+/// Longest time for one unit; every call in it has a shorter deadline of its own.
+const DEADLINE: Duration = Duration::from_mins(1);
+/// A look at what is in order, in case an event was missed or somebody changed Vault by hand.
+const RESYNC: Duration = Duration::from_mins(15);
+/// A look at what waits for somebody else.
+const RECHECK: Duration = Duration::from_mins(5);
+
+/// Works the queue off until the end is asked for, and finishes what is under way.
+pub(crate) async fn run(context: Arc<Context>, shutdown: Shutdown) {
+    let mut running = FuturesUnordered::new();
+    loop {
+        tokio::select! {
+            unit = context.queue.next(), if running.len() < AT_ONCE && !shutdown.is_requested() => {
+                running.push(work(&context, unit));
+            }
+            Some(()) = running.next() => {}
+            () = shutdown.requested(), if !shutdown.is_requested() => {}
+            else => return,
+        }
+        if shutdown.is_requested() && running.is_empty() {
+            return;
+        }
+    }
+}
+
+async fn work(context: &Arc<Context>, unit: Unit) {
+    let start = Instant::now();
+    let result = timeout(DEADLINE, dispatch(context, &unit))
+        .await
+        .unwrap_or_else(|_| {
+            Err(Problem::new(
+                Reason::KubernetesError,
+                format!("no end after {} s", DEADLINE.as_secs()),
+            ))
+        });
+    let kind = unit.kind();
+    context
+        .metrics
+        .durations
+        .with_label_values(&[kind])
+        .observe(start.elapsed().as_secs_f64());
+    let next = match result {
+        Ok(next) => next,
+        Err(problem) => {
+            context
+                .metrics
+                .problems
+                .with_label_values(&[kind, problem.reason.as_str()])
+                .inc();
+            tracing::debug!(?unit, reason = problem.reason.as_str(), %problem, "not reconciled");
+            retry(&problem)
+        }
+    };
+    context.queue.done(unit, next);
+}
+
+async fn dispatch(context: &Arc<Context>, unit: &Unit) -> Result<Next, Problem> {
+    match unit {
+        Unit::Provider(name) => provider::reconcile(context, name).await,
+        Unit::Scope(name) => scope::reconcile(context, name).await,
+        Unit::Credential(key) => credential::reconcile(context, key).await,
+        Unit::Account(account) => account::reconcile(context, account).await,
+        Unit::Binding(key) => binding::reconcile(context, key).await,
+    }
+}
+
+/// Errors are sorted once: who waits for a change looks again rarely, who waits for a server soon.
+fn retry(problem: &Problem) -> Next {
+    match problem.reason {
+        Reason::Ambiguous | Reason::Conflict | Reason::Invalid | Reason::NotFound | Reason::NotPermitted => {
+            Next::After(jitter(RECHECK))
+        }
+        Reason::KubernetesError
+        | Reason::Synced
+        | Reason::VaultDenied
+        | Reason::VaultError
+        | Reason::VaultSealed
+        | Reason::VaultUnreachable => Next::Retry,
+    }
+}
+
+/// Between nine and eleven tenths of a period.
+fn jitter(period: Duration) -> Duration {
+    period.mul_f64(0.9 + 0.2 * fastrand::f64())
+}
+
+fn kubernetes(error: &kube::Error) -> Problem {
+    Problem::new(
+        Reason::KubernetesError,
+        format!("the API server refused or did not answer: {error}"),
+    )
+}

@@ -1,0 +1,166 @@
+//! A provider: the operator's login there, what must be known of its Vault, and its status.
+
+use super::{Next, jitter, kubernetes};
+use crate::affected;
+use crate::context::Context;
+use crate::providers::Link;
+use crate::queue::Unit;
+use crate::status;
+use crate::values::Values;
+use crate::watch::Declared as _;
+use keystead_compile::kinds::binding::Account;
+use keystead_compile::kinds::provider;
+use keystead_compile::{Key, Problem, ProviderFacts};
+use keystead_crds::SecretProvider;
+use keystead_crds::condition::Reason;
+use keystead_crds::provider::WorkloadMethod;
+use keystead_vault::name::Letter;
+use keystead_vault::{Client, Connection, Error, Login};
+use kube::{Api, ResourceExt as _};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How often Vault is asked whether it is there and the token good.
+const CHECK: Duration = Duration::from_secs(30);
+
+pub(super) async fn reconcile(context: &Arc<Context>, name: &str) -> Result<Next, Problem> {
+    let object = {
+        let world = context.world();
+        world.provider(name).filter(|_| !world.is_foreign(name)).cloned()
+    };
+    let Some(object) = object else {
+        context.providers.remove(name);
+        return Ok(Next::OnChange);
+    };
+    let result = connect(context, &object).await;
+    let back = context.providers.note(name, result.clone().map(|_| ())) && result.is_ok();
+    if back {
+        // It is there, for the first time or again: whoever waited for it goes on, and what was
+        // undeclared meanwhile goes.
+        let mut units = affected::dependants(&context.world(), name);
+        units.extend(left_behind(context, &object).await?);
+        for unit in units {
+            context.queue.push(unit);
+        }
+    }
+    let api = Api::all(context.client.clone());
+    let written = status::report(context, api, &*object, result.as_ref().err(), |basic| basic).await;
+    if let Some(new) = written.map_err(|error| kubernetes(&error))? {
+        SecretProvider::remember(&mut context.world_mut(), &Key::of(&new), new);
+    }
+    let due = result?.saturating_duration_since(Instant::now());
+    Ok(Next::After(due.min(jitter(CHECK))))
+}
+
+/// Logs in or keeps the login, and finds out what compiling needs. Answers when the login is due.
+async fn connect(context: &Context, object: &SecretProvider) -> Result<Instant, Problem> {
+    let name = object.name_any();
+    let mut facts = context.world().facts(&name).cloned().unwrap_or_default();
+    facts.ca = authorities(context, object).await?;
+    learn(context, &name, facts.clone());
+    let connection = Connection {
+        address: object.spec.vault.address.clone(),
+        ca: facts.ca.clone(),
+    };
+    let login = Login {
+        mount: object.spec.vault.auth.kubernetes.mount.clone(),
+        role: object.spec.vault.auth.kubernetes.role.clone(),
+        jwt_file: context.vault_token_file.clone(),
+    };
+    let link = context.providers.link(&name, connection, login)?;
+    let due = keep(&link).await?;
+    facts.accessor = match object.spec.workload_auth.method {
+        WorkloadMethod::Jwt => Some(accessor(&link.client, &object.spec.workload_auth.mount).await?),
+        WorkloadMethod::Kubernetes => None,
+    };
+    learn(context, &name, facts);
+    Ok(due)
+}
+
+/// Keeps the session, and sees that Vault still takes its token.
+async fn keep(link: &Link) -> Result<Instant, Error> {
+    let mut session = link.session.lock().await;
+    session.keep().await?;
+    match link.client.read::<IgnoredAny>("auth/token/lookup-self").await {
+        Ok(_) => {}
+        Err(Error::Denied { .. }) => {
+            session.forget();
+            session.keep().await?;
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(session.due())
+}
+
+/// Notes facts; what was compiled from others is compiled again.
+fn learn(context: &Context, name: &str, facts: ProviderFacts) {
+    if context.world_mut().set_facts(name, facts) {
+        for unit in affected::dependants(&context.world(), name) {
+            context.queue.push(unit);
+        }
+    }
+}
+
+/// The certificates to trust.
+async fn authorities(context: &Context, object: &SecretProvider) -> Result<Option<String>, Problem> {
+    let vault = &object.spec.vault;
+    if let Some(secret) = &vault.ca_secret_ref {
+        let values = Values::new(&context.client);
+        let text = values
+            .secret_key(&secret.namespace, &secret.name, &secret.key)
+            .await
+            .map_err(|error| Problem::new(Reason::NotFound, format!("spec.vault.caSecretRef: {error}")))?;
+        return Ok(Some(text.expose().clone()));
+    }
+    Ok(vault.ca_bundle.clone())
+}
+
+/// The accessor of an auth mount, by the one path that needs no further rights.
+async fn accessor(client: &Client, mount: &str) -> Result<String, Problem> {
+    #[derive(Deserialize)]
+    struct Mount {
+        accessor: String,
+    }
+    match client
+        .read::<Mount>(&format!("sys/internal/ui/mounts/auth/{mount}"))
+        .await
+    {
+        Ok(found) => Ok(found.accessor),
+        Err(Error::Denied { .. } | Error::NotFound { .. }) => Err(Problem::new(
+            Reason::VaultDenied,
+            format!(
+                "spec.workloadAuth.mount: there is no auth mount {mount} in Vault, or the operator's policy does not know it; run kubectl keystead bootstrap"
+            ),
+        )),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Accounts that have a policy or a role of this provider in Vault: by their names they are ours,
+/// and whichever no binding names any more is removed by its own reconcile.
+async fn left_behind(context: &Context, object: &SecretProvider) -> Result<BTreeSet<Unit>, Problem> {
+    let client = context.providers.client(&object.name_any())?;
+    let prefix = provider::prefix(&context.world(), object);
+    let mut names = client.list("sys/policies/acl").await?;
+    names.extend(
+        client
+            .list(&format!("auth/{}/role", object.spec.workload_auth.mount))
+            .await?,
+    );
+    let accounts = names
+        .iter()
+        .filter_map(|name| prefix.parse(Letter::ServiceAccount, name));
+    Ok(accounts
+        .map(|(namespace, name)| {
+            Unit::Account(Account {
+                provider: object.name_any(),
+                namespace: namespace.into(),
+                name: name.into(),
+            })
+        })
+        .collect())
+}

@@ -1,0 +1,31 @@
+//! A scope's status: whether it can serve.
+
+use super::{Next, kubernetes};
+use crate::context::Context;
+use crate::status;
+use crate::watch::Declared as _;
+use keystead_compile::kinds::scope;
+use keystead_compile::{Key, Problem};
+use keystead_crds::SecretScope;
+use kube::Api;
+use std::sync::Arc;
+
+pub(super) async fn reconcile(context: &Arc<Context>, name: &str) -> Result<Next, Problem> {
+    let (object, check) = {
+        let world = context.world();
+        let Some(object) = world.scope(name).cloned() else {
+            return Ok(Next::OnChange);
+        };
+        if world.is_foreign(&object.spec.provider_ref.name) {
+            return Ok(Next::OnChange);
+        }
+        let check = scope::check(&world, &object);
+        (object, check)
+    };
+    let api = Api::all(context.client.clone());
+    let written = status::report(context, api, &*object, check.as_ref().err(), |basic| basic).await;
+    if let Some(new) = written.map_err(|error| kubernetes(&error))? {
+        SecretScope::remember(&mut context.world_mut(), &Key::of(&new), new);
+    }
+    check.map(|()| Next::OnChange)
+}

@@ -1,0 +1,227 @@
+//! The process: watches, the loop, the webhook, probes; whichever ends early ends them all.
+
+use crate::args::{Args, WebhookArgs};
+use crate::context::Context;
+use crate::directory::WorldDirectory;
+use crate::metrics::Metrics;
+use crate::webhook;
+use crate::{reconcile, watch};
+use keystead_compile::World;
+use keystead_crds::{Credential, SecretBinding, SecretProvider, SecretScope};
+use keystead_runtime::probes::{Condition, Probes, Readiness};
+use keystead_runtime::{Shutdown, shutdown};
+use kube::{Client, Config};
+use prometheus::Registry;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// Longest time to connect to the API server.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
+/// How often the start looks whether every watch has listed.
+const SYNC_POLL: Duration = Duration::from_millis(20);
+
+/// Why the operator ended.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no way to the API server.
+    #[error("failed to find a Kubernetes API server: neither in a cluster nor a kubeconfig")]
+    Kubeconfig(#[source] kube::config::InferConfigError),
+    /// Its client can't be made.
+    #[error("failed to make a client of the Kubernetes API server")]
+    Client(#[source] kube::Error),
+    /// The same metric twice.
+    #[error("failed to register the metrics")]
+    Metrics(#[source] prometheus::Error),
+    /// The probes' port.
+    #[error("failed to serve probes and metrics (--admin-listen)")]
+    Probes(#[source] keystead_runtime::probes::Error),
+    /// Signals.
+    #[error("failed to listen for signals")]
+    Signals(#[source] shutdown::Error),
+    /// The webhook.
+    #[error("the webhook ended")]
+    Webhook(#[source] webhook::Error),
+}
+
+/// Runs the operator until it is asked to end.
+pub async fn run(args: Args) -> Result<(), Error> {
+    let Args {
+        cluster,
+        class,
+        vault_token_file,
+        admin_listen,
+        log_format: _,
+        log_level: _,
+        webhook,
+    } = args;
+    let shutdown = shutdown::on_signals().map_err(Error::Signals)?;
+    let client = client().await?;
+    let registry = Registry::new();
+    let readiness = Readiness::default();
+    let metrics = Metrics::register(&registry).map_err(Error::Metrics)?;
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        cluster,
+        class,
+        "Keystead operator starts"
+    );
+
+    let world = World::new(cluster, class);
+    let context = Arc::new(Context::new(client.clone(), world, metrics, vault_token_file));
+    let synced = Arc::new(AtomicBool::new(false));
+    let directory = WorldDirectory {
+        context: Arc::clone(&context),
+        synced: Arc::clone(&synced),
+    };
+    let probes = Probes::bind(admin_listen, readiness.clone(), registry.clone())
+        .await
+        .map_err(Error::Probes)?;
+    let (watches, listed) = watches(&context, &readiness, &shutdown);
+    let aborted = shutdown.clone();
+
+    let work = async {
+        let reconcile = async {
+            if sync(&listed, &shutdown).await {
+                synced.store(true, Ordering::Release);
+                start(&context);
+                reconcile::run(Arc::clone(&context), shutdown.clone()).await;
+            }
+        };
+        let webhook = serve(
+            webhook,
+            directory,
+            client,
+            &readiness,
+            &registry,
+            shutdown.clone(),
+        );
+        let (result, ..) = tokio::join!(webhook, watches, reconcile, probes.run(shutdown.clone()));
+        result
+    };
+    tokio::select! {
+        result = work => result,
+        () = aborted.aborted() => Ok(()),
+    }
+}
+
+/// A client whose every request has a deadline, and that leaves retries to the queue.
+async fn client() -> Result<Client, Error> {
+    let mut config = Config::infer().await.map_err(Error::Kubeconfig)?;
+    config.connect_timeout = Some(CONNECT_DEADLINE);
+    config.default_retry = false;
+    Client::try_from(config).map_err(Error::Client)
+}
+
+/// Every watch, and whether each has listed.
+fn watches(
+    context: &Arc<Context>,
+    readiness: &Readiness,
+    shutdown: &Shutdown,
+) -> (impl Future<Output = ()> + use<>, [Condition; 6]) {
+    let listed = [
+        "SecretProviders",
+        "SecretScopes",
+        "Credentials",
+        "SecretBindings",
+        "Namespaces",
+        "Secrets",
+    ]
+    .map(|kind| readiness.register(&format!("list of {kind}")));
+    let [providers, scopes, credentials, bindings, namespaces, secrets] = listed.clone();
+    let (context, shutdown) = (Arc::clone(context), shutdown.clone());
+    let watches = async move {
+        tokio::join!(
+            watch::declared::<SecretProvider>(Arc::clone(&context), providers, shutdown.clone()),
+            watch::declared::<SecretScope>(Arc::clone(&context), scopes, shutdown.clone()),
+            watch::declared::<Credential>(Arc::clone(&context), credentials, shutdown.clone()),
+            watch::declared::<SecretBinding>(Arc::clone(&context), bindings, shutdown.clone()),
+            watch::namespaces(Arc::clone(&context), namespaces, shutdown.clone()),
+            watch::secrets(context, secrets, shutdown),
+        );
+    };
+    (watches, listed)
+}
+
+/// Waits until every watch has listed; not, if the end comes first.
+async fn sync(listed: &[Condition], shutdown: &Shutdown) -> bool {
+    let mut poll = tokio::time::interval(SYNC_POLL);
+    loop {
+        tokio::select! {
+            _ = poll.tick() => {}
+            () = shutdown.requested() => return false,
+        }
+        if listed.iter().all(Condition::is_met) {
+            return true;
+        }
+    }
+}
+
+/// Everything that is declared is due once.
+fn start(context: &Context) {
+    use crate::affected;
+    let world = context.world();
+    let mut units = Vec::new();
+    for provider in world.providers() {
+        units.extend(affected::by_provider(
+            &world,
+            provider.metadata.name.as_deref().unwrap_or_default(),
+        ));
+    }
+    // Those that name a provider or scope that is not there say so.
+    units.extend(world.scopes().flat_map(|scope| {
+        let name = scope.metadata.name.clone().unwrap_or_default();
+        affected::by_scope(&world, &name, [])
+    }));
+    units.extend(
+        world
+            .credentials()
+            .flat_map(|(key, found)| affected::by_credential(&world, key, &[found])),
+    );
+    units.extend(
+        world
+            .bindings()
+            .flat_map(|(key, found)| affected::by_binding(key, &[found])),
+    );
+    for unit in units {
+        context.queue.push(unit);
+    }
+}
+
+/// Serves the webhook, where one is asked for.
+async fn serve(
+    args: WebhookArgs,
+    directory: WorldDirectory,
+    client: Client,
+    readiness: &Readiness,
+    registry: &Registry,
+    shutdown: Shutdown,
+) -> Result<(), Error> {
+    let Some(webhook_configuration) = args.webhook_configuration else {
+        shutdown.requested().await;
+        return Ok(());
+    };
+    let settings = webhook::Settings {
+        listen: args.webhook_listen,
+        namespace: args.namespace.unwrap_or_default(),
+        service: args.service.unwrap_or_default(),
+        tls_secret: args.tls_secret,
+        webhook_configuration,
+        sidecar: webhook::inject::Settings {
+            image: args.sidecar_image.unwrap_or_default(),
+            image_pull_policy: args.sidecar_image_pull_policy,
+            requests: webhook::Resources {
+                cpu: "10m".into(),
+                memory: "16Mi".into(),
+            },
+            guaranteed: webhook::Resources {
+                cpu: "100m".into(),
+                memory: "64Mi".into(),
+            },
+        },
+    };
+    let directory = Arc::new(directory);
+    webhook::run(settings, directory, client, readiness, registry, shutdown)
+        .await
+        .map_err(Error::Webhook)
+}

@@ -1,0 +1,234 @@
+//! Fills the world: one watch a kind. A change that matters puts the units it touches into the
+//! queue. Secrets and Namespaces are watched by metadata only.
+
+use crate::affected;
+use crate::context::Context;
+use crate::queue::Unit;
+use futures::{Stream, StreamExt as _};
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use keystead_compile::{Key, World};
+use keystead_crds::{Credential, SecretBinding, SecretProvider, SecretScope};
+use keystead_runtime::{Shutdown, probes::Condition};
+use kube::core::{DeserializeGuard, PartialObjectMeta};
+use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{Api, Resource, ResourceExt as _};
+use serde::de::DeserializeOwned;
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+use std::pin::pin;
+use std::sync::Arc;
+
+/// The server ends a watch after this many seconds: before load balancers drop it in silence.
+const WATCH_SECONDS: u32 = 200;
+/// Objects per page of a list.
+const PAGE: u32 = 200;
+
+/// A kind of ours, as the world keeps it.
+pub(crate) trait Declared:
+    Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static
+{
+    /// Puts an object in, or takes it out; answers what stood there.
+    fn put(world: &mut World, key: &Key, object: Option<Arc<Self>>) -> Option<Arc<Self>>;
+    /// All that the world has of this kind.
+    fn keys(world: &World) -> BTreeSet<Key>;
+    /// Takes over an object as the API server answered a write of its status. A watch may bring an
+    /// older one for a moment; it brings the newest in the end.
+    fn remember(world: &mut World, key: &Key, mut object: Self) {
+        object.meta_mut().managed_fields = None;
+        Self::put(world, key, Some(Arc::new(object)));
+    }
+    /// What a change touches; `states` is the object before and after, as far as there is one.
+    fn affected(world: &World, key: &Key, states: &[&Self]) -> Vec<Unit>;
+}
+
+/// Watches one of our kinds until the end.
+pub(crate) async fn declared<K: Declared>(context: Arc<Context>, listed: Condition, shutdown: Shutdown) {
+    let api: Api<DeserializeGuard<K>> = Api::all(context.client.clone());
+    let stream = watcher(api, config()).default_backoff();
+    let mut unseen = BTreeSet::new();
+    follow(stream, shutdown, K::kind(&()).as_ref(), |event| match event {
+        watcher::Event::Init => unseen = K::keys(&context.world()),
+        watcher::Event::InitApply(guard) => {
+            unseen.remove(&Key::of(&guard));
+            store(&context, guard, listed.is_met());
+        }
+        watcher::Event::InitDone => {
+            for key in std::mem::take(&mut unseen) {
+                change::<K>(&context, &key, None, listed.is_met());
+            }
+            listed.set(true);
+        }
+        watcher::Event::Apply(guard) => store(&context, guard, listed.is_met()),
+        watcher::Event::Delete(guard) => change::<K>(&context, &Key::of(&guard), None, listed.is_met()),
+    })
+    .await;
+}
+
+/// Watches the labels of namespaces until the end.
+pub(crate) async fn namespaces(context: Arc<Context>, listed: Condition, shutdown: Shutdown) {
+    let api: Api<PartialObjectMeta<Namespace>> = Api::all(context.client.clone());
+    let stream = watcher(api, config()).default_backoff();
+    let note = |namespace: &PartialObjectMeta<Namespace>, exists: bool| {
+        let (name, labels) = (namespace.name_any(), namespace.labels().clone());
+        let changed = context.world_mut().set_namespace(&name, exists.then_some(labels));
+        if changed && listed.is_met() {
+            push(&context, affected::by_namespace(&context.world(), &name));
+        }
+    };
+    follow(stream, shutdown, "Namespace", |event| match event {
+        watcher::Event::Init => {}
+        // A namespace that went while we did not look took its objects with it.
+        watcher::Event::InitDone => listed.set(true),
+        watcher::Event::InitApply(namespace) | watcher::Event::Apply(namespace) => note(&namespace, true),
+        watcher::Event::Delete(namespace) => note(&namespace, false),
+    })
+    .await;
+}
+
+/// Watches for changed Secrets until the end. Nothing of them is kept.
+pub(crate) async fn secrets(context: Arc<Context>, listed: Condition, shutdown: Shutdown) {
+    let api: Api<PartialObjectMeta<Secret>> = Api::all(context.client.clone());
+    let stream = watcher(api, config()).default_backoff();
+    follow(stream, shutdown, "Secret", |event| match event {
+        watcher::Event::Init => {}
+        watcher::Event::InitDone => listed.set(true),
+        watcher::Event::InitApply(secret)
+        | watcher::Event::Apply(secret)
+        | watcher::Event::Delete(secret) => {
+            if listed.is_met() {
+                push(&context, affected::by_secret(&context.world(), &Key::of(&secret)));
+            }
+        }
+    })
+    .await;
+}
+
+/// Hands each event over until the end is asked for.
+async fn follow<K>(
+    stream: impl Stream<Item = watcher::Result<watcher::Event<K>>>,
+    shutdown: Shutdown,
+    kind: &str,
+    mut handle: impl FnMut(watcher::Event<K>),
+) {
+    let mut stream = pin!(stream);
+    loop {
+        let event = tokio::select! {
+            event = stream.next() => event,
+            () = shutdown.requested() => return,
+        };
+        match event {
+            Some(Ok(event)) => handle(event),
+            Some(Err(error)) => tracing::warn!(kind, %error, "the watch broke; it is taken up again"),
+            None => return,
+        }
+    }
+}
+
+/// Stores an object as it came. One that can't be read counts as not there.
+fn store<K: Declared>(context: &Context, guard: DeserializeGuard<K>, synced: bool) {
+    let key = Key::of(&guard);
+    let object = match guard.0 {
+        Ok(mut object) => {
+            // Nothing reads them, and they are the half of an object.
+            object.meta_mut().managed_fields = None;
+            Some(Arc::new(object))
+        }
+        Err(error) => {
+            tracing::warn!(kind = %K::kind(&()), ?key, error = %error.error, "an object can't be read and is left out");
+            None
+        }
+    };
+    change::<K>(context, &key, object.as_ref(), synced);
+}
+
+/// Changes the world and queues what that touches. Before the first list is complete nothing is
+/// queued: a world of which a half is missing would have the other half deleted.
+fn change<K: Declared>(context: &Context, key: &Key, new: Option<&Arc<K>>, synced: bool) {
+    let old = K::put(&mut context.world_mut(), key, new.cloned());
+    let same = matches!((&old, new), (Some(old), Some(new)) if !matters(old.as_ref(), new.as_ref()));
+    if synced && !same {
+        let states: Vec<&K> = old.iter().chain(new).map(AsRef::as_ref).collect();
+        push(context, K::affected(&context.world(), key, &states));
+    }
+}
+
+/// Whether more changed than the status.
+fn matters<K: Resource>(old: &K, new: &K) -> bool {
+    let (old, new) = (old.meta(), new.meta());
+    old.uid != new.uid
+        || old.generation != new.generation
+        || old.annotations != new.annotations
+        || old.deletion_timestamp != new.deletion_timestamp
+}
+
+fn push(context: &Context, units: Vec<Unit>) {
+    for unit in units {
+        context.queue.push(unit);
+    }
+}
+
+fn config() -> watcher::Config {
+    watcher::Config::default().timeout(WATCH_SECONDS).page_size(PAGE)
+}
+
+// === the kinds ===
+
+impl Declared for SecretProvider {
+    fn put(world: &mut World, key: &Key, object: Option<Arc<Self>>) -> Option<Arc<Self>> {
+        world.set_provider(&key.name, object)
+    }
+
+    fn keys(world: &World) -> BTreeSet<Key> {
+        world.providers().map(|found| Key::of(found.as_ref())).collect()
+    }
+
+    fn affected(world: &World, key: &Key, _: &[&Self]) -> Vec<Unit> {
+        affected::by_provider(world, &key.name)
+    }
+}
+
+impl Declared for SecretScope {
+    fn put(world: &mut World, key: &Key, object: Option<Arc<Self>>) -> Option<Arc<Self>> {
+        world.set_scope(&key.name, object)
+    }
+
+    fn keys(world: &World) -> BTreeSet<Key> {
+        world.scopes().map(|found| Key::of(found.as_ref())).collect()
+    }
+
+    fn affected(world: &World, key: &Key, states: &[&Self]) -> Vec<Unit> {
+        let providers: BTreeSet<&str> = states
+            .iter()
+            .map(|scope| scope.spec.provider_ref.name.as_str())
+            .collect();
+        affected::by_scope(world, &key.name, providers)
+    }
+}
+
+impl Declared for Credential {
+    fn put(world: &mut World, key: &Key, object: Option<Arc<Self>>) -> Option<Arc<Self>> {
+        world.set_credential(key.clone(), object)
+    }
+
+    fn keys(world: &World) -> BTreeSet<Key> {
+        world.credentials().map(|(key, _)| key.clone()).collect()
+    }
+
+    fn affected(world: &World, key: &Key, states: &[&Self]) -> Vec<Unit> {
+        affected::by_credential(world, key, states)
+    }
+}
+
+impl Declared for SecretBinding {
+    fn put(world: &mut World, key: &Key, object: Option<Arc<Self>>) -> Option<Arc<Self>> {
+        world.set_binding(key.clone(), object)
+    }
+
+    fn keys(world: &World) -> BTreeSet<Key> {
+        world.bindings().map(|(key, _)| key.clone()).collect()
+    }
+
+    fn affected(_: &World, key: &Key, states: &[&Self]) -> Vec<Unit> {
+        affected::by_binding(key, states)
+    }
+}
