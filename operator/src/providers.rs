@@ -4,15 +4,17 @@ use keystead_compile::Problem;
 use keystead_crds::condition::Reason;
 use keystead_vault::{Client, Connection, Error, Login, Session};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The logins of all providers.
 #[derive(Default)]
 pub(crate) struct Providers(Mutex<HashMap<String, Entry>>);
 
+#[derive(Default)]
 struct Entry {
-    link: Arc<Link>,
-    state: Result<(), Problem>,
+    link: Option<Arc<Link>>,
+    /// How the provider's last reconcile ended; none before the first.
+    state: Option<Result<(), Problem>>,
 }
 
 /// One login.
@@ -28,12 +30,13 @@ pub(crate) struct Link {
 impl Providers {
     /// The link that talks to this server by this login: the one there is, or a new one.
     pub(crate) fn link(&self, name: &str, connection: Connection, login: Login) -> Result<Arc<Link>, Error> {
-        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(entry) = entries.get(name)
-            && entry.link.connection == connection
-            && entry.link.login == login
+        let mut entries = self.entries();
+        let entry = entries.entry(name.to_owned()).or_default();
+        if let Some(link) = &entry.link
+            && link.connection == connection
+            && link.login == login
         {
-            return Ok(Arc::clone(&entry.link));
+            return Ok(Arc::clone(link));
         }
         let client = Client::new(&connection)?;
         let session = tokio::sync::Mutex::new(Session::new(client.clone(), login.clone()));
@@ -43,45 +46,77 @@ impl Providers {
             client,
             session,
         });
-        let state = Err(Problem::new(Reason::NotFound, "not logged in yet"));
-        entries.insert(
-            name.to_owned(),
-            Entry {
-                link: Arc::clone(&link),
-                state,
-            },
-        );
+        *entry = Entry {
+            link: Some(Arc::clone(&link)),
+            state: None,
+        };
         Ok(link)
     }
 
-    /// Notes how the provider's reconcile ended; answers whether it was not in order before.
+    /// Notes how the provider's reconcile ended. Answers whether those who wait for it should look
+    /// again: it is there now, or not there for another reason. While it is away, what is in Vault
+    /// stays as declared, so nobody is told.
     pub(crate) fn note(&self, name: &str, state: Result<(), Problem>) -> bool {
-        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        entries
-            .get_mut(name)
-            .is_some_and(|entry| std::mem::replace(&mut entry.state, state).is_err())
+        let mut entries = self.entries();
+        let entry = entries.entry(name.to_owned()).or_default();
+        let before = entry.state.replace(state.clone());
+        before != Some(Ok(())) && before != Some(state)
+    }
+
+    /// Whether the provider's first reconcile is still to come. It queues whoever waits for it.
+    pub(crate) fn is_pending(&self, name: &str) -> bool {
+        self.entries().get(name).is_none_or(|entry| entry.state.is_none())
     }
 
     /// A provider is gone.
     pub(crate) fn remove(&self, name: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+        self.entries().remove(name);
     }
 
     /// A client that is logged in, or why there is none.
     pub(crate) fn client(&self, name: &str) -> Result<Client, Problem> {
-        let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(entry) = entries.get(name) else {
-            return Err(Problem::new(
-                Reason::NotFound,
-                format!("waiting for SecretProvider {name}"),
-            ));
-        };
-        match &entry.state {
-            Ok(()) => Ok(entry.link.client.clone()),
-            Err(problem) => {
+        let entries = self.entries();
+        let entry = entries.get(name);
+        match (
+            entry.and_then(|entry| entry.link.as_ref()),
+            entry.and_then(|entry| entry.state.as_ref()),
+        ) {
+            (Some(link), Some(Ok(()))) => Ok(link.client.clone()),
+            (_, Some(Err(problem))) => {
                 let message = format!("waiting for SecretProvider {name}: {problem}");
                 Err(Problem::new(problem.reason, message))
             }
+            _ => Err(Problem::new(
+                Reason::NotFound,
+                format!("waiting for SecretProvider {name}"),
+            )),
         }
+    }
+
+    fn entries(&self) -> MutexGuard<'_, HashMap<String, Entry>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_who_wait_look_again_when_it_helps() {
+        let providers = Providers::default();
+        let away = || Err(Problem::new(Reason::VaultUnreachable, "away"));
+        assert!(providers.is_pending("p"));
+        assert!(providers.note("p", away()), "the first answer");
+        assert!(!providers.is_pending("p"));
+        assert!(!providers.note("p", away()), "nothing new");
+        assert!(
+            providers.note("p", Err(Problem::new(Reason::VaultSealed, "sealed"))),
+            "another reason"
+        );
+        assert!(providers.note("p", Ok(())), "there");
+        assert!(!providers.note("p", Ok(())));
+        assert!(!providers.note("p", away()), "what is in Vault stays as declared");
+        assert!(providers.note("p", Ok(())), "there again");
     }
 }

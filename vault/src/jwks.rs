@@ -52,7 +52,7 @@ enum Key {
 }
 
 impl KeySet {
-    /// Every key as PEM, in the order of the set.
+    /// Every key as PEM, in the order of the set; without a last newline, which Vault drops too.
     pub fn to_pem(&self) -> Result<Vec<String>, Unsupported> {
         self.keys
             .iter()
@@ -93,7 +93,7 @@ fn spki(oid: ObjectIdentifier, parameters: AnyRef<'_>, key: &[u8]) -> Option<Str
         subject_public_key: BitString::from_bytes(key).ok()?,
     };
     let document = spki::Document::try_from(info.to_der().ok()?.as_slice()).ok()?;
-    document.to_pem("PUBLIC KEY", LineEnding::LF).ok()
+    Some(document.to_pem("PUBLIC KEY", LineEnding::LF).ok()?.trim_end().to_owned())
 }
 
 fn decode(text: &str) -> Option<Vec<u8>> {
@@ -122,7 +122,7 @@ mod tests {
             "-----BEGIN PUBLIC KEY-----\n\
              MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEMKBCTNIcKUSDii11ySs3526iDZ8A\n\
              iTo7Tu6KPAqv7D7gS2XpJFbZiItSs3m9+9Ue6GnvHw/GW2ZZaVtszggXIw==\n\
-             -----END PUBLIC KEY-----\n"
+             -----END PUBLIC KEY-----"
         );
         assert!(
             pems[1].starts_with("-----BEGIN PUBLIC KEY-----\nMIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A"),

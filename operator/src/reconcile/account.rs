@@ -13,6 +13,9 @@ pub(super) async fn reconcile(context: &Arc<Context>, account: &Account) -> Resu
         if world.is_foreign(&account.provider) {
             return Ok(Next::OnChange);
         }
+        if world.provider(&account.provider).is_some() && context.providers.is_pending(&account.provider) {
+            return Ok(Next::OnChange);
+        }
         binding::compile(&world, account)
     };
     let (result, exists) = match compiled {

@@ -37,12 +37,12 @@ pub(super) async fn reconcile(context: &Arc<Context>, name: &str) -> Result<Next
         return Ok(Next::OnChange);
     };
     let result = connect(context, &object).await;
-    let back = context.providers.note(name, result.clone().map(|_| ())) && result.is_ok();
-    if back {
-        // It is there, for the first time or again: whoever waited for it goes on, and what was
-        // undeclared meanwhile goes.
+    if context.providers.note(name, result.clone().map(|_| ())) {
         let mut units = affected::dependants(&context.world(), name);
-        units.extend(left_behind(context, &object).await?);
+        if result.is_ok() {
+            // What was undeclared while nobody looked goes.
+            units.extend(left_behind(context, &object).await?);
+        }
         for unit in units {
             context.queue.push(unit);
         }
