@@ -214,7 +214,8 @@ impl Pod {
             tracing::warn!(%error, "the gate stays open");
         }
         match tokio::time::timeout(REVOKE_DEADLINE, vault.revoke()).await {
-            Ok(Ok(())) => tracing::info!("the token is revoked"),
+            Ok(Ok(true)) => tracing::info!("the token is revoked"),
+            Ok(Ok(false)) => {}
             Ok(Err(error)) => tracing::warn!(%error, "the token is not revoked, it ends at its time to live"),
             Err(_) => tracing::warn!("no answer to the token's revocation, it ends at its time to live"),
         }

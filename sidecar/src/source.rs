@@ -20,13 +20,14 @@ pub(crate) trait Vault {
     fn reads(&self) -> usize;
     /// Gives a token up that Vault refuses.
     fn forget(&mut self);
-    /// Ends the session at Vault.
-    async fn revoke(&mut self) -> Result<(), Error>;
+    /// Ends the session at Vault; `false` where there is none.
+    async fn revoke(&mut self) -> Result<bool, Error>;
 }
 
 /// A real server.
 pub(crate) struct Server {
     session: Session,
+    logged_in: bool,
     sources: Vec<Source>,
 }
 
@@ -45,6 +46,7 @@ impl Server {
         };
         Ok(Self {
             session: Session::new(client, login),
+            logged_in: false,
             sources: settings.sources(),
         })
     }
@@ -56,7 +58,9 @@ impl Vault for Server {
     }
 
     async fn keep(&mut self) -> Result<Kept, Error> {
-        self.session.keep().await
+        let kept = self.session.keep().await?;
+        self.logged_in = true;
+        Ok(kept)
     }
 
     async fn read(&mut self) -> Result<Services, Error> {
@@ -69,10 +73,12 @@ impl Vault for Server {
 
     fn forget(&mut self) {
         self.session.forget();
+        self.logged_in = false;
     }
 
-    async fn revoke(&mut self) -> Result<(), Error> {
-        self.session.revoke().await
+    async fn revoke(&mut self) -> Result<bool, Error> {
+        let logged_in = std::mem::take(&mut self.logged_in);
+        self.session.revoke().await.map(|()| logged_in)
     }
 }
 

@@ -305,3 +305,21 @@ async fn a_config_that_cannot_work_keeps_the_process_and_closes_the_gate() {
     let (outcome, ()) = tokio::join!(run(&environment, &shutdown), end);
     outcome.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_gate_opens_last() {
+    let mut bed = bed();
+    // The files can be written, the variables can't: a directory stands in their place.
+    let env = bed.dir.path().join("private/env");
+    fs::create_dir(&env).unwrap();
+    let (gate, ready) = (bed.gate(), bed.ready.clone());
+    bed.serve(Duration::from_secs(20), async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert!(!gate.is_open() && !ready.is_met());
+        fs::remove_dir(&env).unwrap();
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert!(gate.is_open() && ready.is_met());
+    })
+    .await;
+    assert_eq!(bed.file().unwrap(), "one");
+}

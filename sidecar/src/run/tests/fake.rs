@@ -117,11 +117,11 @@ impl Vault for Fake {
         self.0.borrow_mut().due = None;
     }
 
-    async fn revoke(&mut self) -> Result<(), VaultError> {
+    async fn revoke(&mut self) -> Result<bool, VaultError> {
         self.note("revoke");
         if self.0.borrow().revocation_hangs {
             std::future::pending::<()>().await;
         }
-        Ok(())
+        Ok(true)
     }
 }
