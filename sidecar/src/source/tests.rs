@@ -31,7 +31,7 @@ async fn server(script: Script) -> (u16, Arc<Mutex<Vec<String>>>) {
         let (code, body) = script
             .get(path.as_str())
             .cloned()
-            .unwrap_or((404, r#"{"errors":[]}"#.into()));
+            .unwrap_or_else(|| (404, r#"{"errors":[]}"#.into()));
         let status = StatusCode::from_u16(code).unwrap();
         Response::builder().status(status).body(body).unwrap()
     });
