@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::bed::DEFAULT_NAME;
+use crate::programs::FOLDER;
 
 /// Keystead's test bed: a real Kubernetes node and a real OpenBao server on this machine.
 #[derive(Debug, Parser)]
@@ -49,12 +50,55 @@ pub enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         command: Vec<OsString>,
     },
+    /// Tell the main job step by step, on real servers
+    Demo(Demo),
+    /// Run every test, or those whose names contain one of the words
+    Test(Test),
     /// Build the programs and write their OCI images as tar files
     Image {
         /// Where to
-        #[arg(long, default_value = "target/images")]
+        #[arg(long, default_value = FOLDER)]
         out: PathBuf,
     },
+}
+
+/// Where to tell the story.
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Which bed
+    #[command(flatten)]
+    pub bed: Which,
+    /// End it: take the bed down
+    #[arg(long)]
+    pub down: bool,
+    /// Tell it on your own cluster: its kubeconfig
+    #[arg(long, value_name = "FILE", requires_all = ["load", "vault", "vault_ca", "token_file"])]
+    pub kubeconfig: Option<PathBuf>,
+    /// A command that brings an image's tar file, its last argument, to the cluster's nodes
+    #[arg(long, value_name = "CMD", requires = "kubeconfig")]
+    pub load: Option<String>,
+    /// Address of that cluster's Vault, reachable from here and from its pods
+    #[arg(long, value_name = "ADDRESS", requires = "kubeconfig")]
+    pub vault: Option<String>,
+    /// Certificates of who signed that Vault's certificate
+    #[arg(long, value_name = "FILE", requires = "kubeconfig")]
+    pub vault_ca: Option<PathBuf>,
+    /// File with a Vault token that may mount engines and write policies and roles
+    #[arg(long, value_name = "FILE", requires = "kubeconfig")]
+    pub token_file: Option<PathBuf>,
+}
+
+/// Which tests.
+#[derive(Debug, Args)]
+pub struct Test {
+    /// Words; a test runs if its name contains one of them. All tests where there are none
+    pub names: Vec<String>,
+    /// Leave the test bed up, for the next run or for a look
+    #[arg(long)]
+    pub keep: bool,
+    /// Name the tests and run none
+    #[arg(long)]
+    pub list: bool,
 }
 
 /// Which bed.

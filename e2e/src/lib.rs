@@ -3,10 +3,14 @@
 
 pub mod args;
 pub mod bed;
+pub mod demo;
 pub mod exec;
 pub mod image;
 pub mod interrupt;
 pub mod programs;
+pub mod stage;
+pub mod story;
+pub mod tests;
 pub mod tools;
 pub mod ui;
 pub mod wait;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 use keystead_e2e::args::{Arguments, Command};
-use keystead_e2e::{bed, interrupt, programs, ui};
+use keystead_e2e::{bed, demo, interrupt, programs, tests, ui};
 
 fn main() -> ExitCode {
     match run(Arguments::parse()) {
@@ -34,6 +34,14 @@ fn run(arguments: Arguments) -> Result<()> {
             bed::down(&bed.name)
         }
         Command::Status { bed } => bed::status(&bed.name),
+        Command::Demo(options) => {
+            interrupt::watch()?;
+            demo::demo(options)
+        }
+        Command::Test(options) => {
+            interrupt::watch()?;
+            tests::test(&options)
+        }
         Command::Image { out } => {
             interrupt::watch()?;
             programs::images(&out).map(drop)

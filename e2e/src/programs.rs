@@ -18,6 +18,9 @@ const FLAGS: &str = "-C target-feature=+crt-static";
 const USER: &str = "65532:65532";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// Where the images are written unless somebody says otherwise.
+pub const FOLDER: &str = "target/images";
+
 /// One of Keystead's images.
 #[derive(Debug, Clone)]
 pub struct Program {
@@ -65,20 +68,26 @@ pub fn images(folder: &Path) -> Result<Vec<Program>> {
     Ok(images)
 }
 
+/// Builds `kubectl-keystead` for this machine and answers where it is.
+pub fn cli() -> Result<PathBuf> {
+    let mut step = Step::begin("building kubectl-keystead");
+    let arguments = [
+        "build",
+        "--locked",
+        "--package",
+        "keystead-cli",
+        "--bin",
+        "kubectl-keystead",
+    ];
+    cargo(&arguments, |_| {}, &mut step)?;
+    step.done();
+    Ok(target()?.join("debug").join("kubectl-keystead"))
+}
+
 /// Builds one package alone, so that no other's features get into it.
 fn build(package: &str) -> Result<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .context("the workspace has a root")?;
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    let log = tempfile::NamedTempFile::new()?;
     let mut step = Step::begin(format_args!("building {package} for a release"));
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo
-        .current_dir(root)
-        .env("RUSTFLAGS", FLAGS)
-        .env_remove("CARGO_ENCODED_RUSTFLAGS");
-    cargo.args([
+    let arguments = [
         "build",
         "--release",
         "--locked",
@@ -88,13 +97,37 @@ fn build(package: &str) -> Result<PathBuf> {
         package,
         "--bin",
         package,
-    ]);
+    ];
+    let flags = |cargo: &mut Command| {
+        cargo
+            .env("RUSTFLAGS", FLAGS)
+            .env_remove("CARGO_ENCODED_RUSTFLAGS");
+    };
+    cargo(&arguments, flags, &mut step)?;
+    step.done();
+    Ok(target()?.join(TARGET).join("release").join(package))
+}
+
+/// Runs cargo with its chatter in a log, and shows how far it is.
+pub fn cargo(arguments: &[&str], prepare: impl FnOnce(&mut Command), step: &mut Step) -> Result<()> {
+    let log = tempfile::NamedTempFile::new()?;
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(root()?).args(arguments);
+    prepare(&mut cargo);
     exec::logged(&mut cargo, log.path(), || {
         let lines = exec::lines(log.path());
         step.progress(format_args!("({lines} crates)"));
-    })?;
-    step.done();
-    Ok(target.join(TARGET).join("release").join(package))
+    })
+}
+
+fn root() -> Result<&'static Path> {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .context("the workspace has a root")
+}
+
+fn target() -> Result<PathBuf> {
+    Ok(env::var_os("CARGO_TARGET_DIR").map_or(root()?.join("target"), PathBuf::from))
 }
 
 fn labels(title: &str) -> std::collections::BTreeMap<String, String> {

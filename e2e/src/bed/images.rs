@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 use super::node::PAUSE_IMAGE;
 use super::site::Site;
 use crate::image::{Image, Node};
+use crate::tools::Debian;
 use crate::{exec, wait};
 
 /// An image for test pods: busybox with a shell.
@@ -22,7 +23,7 @@ pub(super) fn import_own(site: &Site) -> Result<()> {
     let folder = site.state.join("images");
     let (pause, busybox) = (folder.join("pause.tar"), folder.join("busybox.tar"));
     self::pause(site)?.write(&pause)?;
-    self::busybox(site)?.write(&busybox)?;
+    write_test_image(site.debian()?, &busybox)?;
     let ctr = site.state.join("bin/ctr");
     import(&ctr, &pause)?;
     import(&ctr, &busybox)?;
@@ -48,6 +49,11 @@ pub(super) fn import(ctr: &Path, tar: &Path) -> Result<()> {
     )
 }
 
+/// Writes the image for test pods as a tar file.
+pub fn write_test_image(debian: &Debian, tar: &Path) -> Result<()> {
+    busybox(debian)?.write(tar).map(drop)
+}
+
 fn pause(site: &Site) -> Result<Image> {
     let program = fs::read(&site.tools.pause).context("read the pause program")?;
     Ok(Image {
@@ -59,12 +65,10 @@ fn pause(site: &Site) -> Result<Image> {
     })
 }
 
-fn busybox(site: &Site) -> Result<Image> {
-    let program =
-        ["/bin/busybox", "/usr/bin/busybox"].map(|path| site.debian().map(|debian| debian.file(path)));
+fn busybox(debian: &Debian) -> Result<Image> {
+    let program = ["/bin/busybox", "/usr/bin/busybox"].map(|path| debian.file(path));
     let program = program
         .into_iter()
-        .flatten()
         .find(|path| path.exists())
         .context("busybox-static has no busybox")?;
     let applets = exec::output(Command::new(&program).arg("--list"))?;

@@ -25,7 +25,7 @@ use anyhow::{Context, Result, bail};
 use nix::sched::{CloneFlags, setns};
 use serde::{Deserialize, Serialize};
 
-pub use images::TEST_IMAGE;
+pub use images::{TEST_IMAGE, write_test_image};
 pub use shell::shell;
 pub use status::status;
 pub use sweep::down;

@@ -1,0 +1,172 @@
+//! `cargo e2e test`: every test in one command. Unit tests, tests against real servers, and the
+//! stories on the real node.
+
+mod report;
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use tokio::time::Instant;
+
+use crate::args::Test as Options;
+use crate::bed::{self, Bed};
+use crate::stage::{Site, Stage};
+use crate::{interrupt, programs, story, ui};
+use report::{Outcome, Report};
+
+/// The bed that tests have for themselves.
+const BED: &str = "test";
+/// Namespaces that tests use, for the report of a failure.
+const OURS: [&str; 2] = ["keystead-system", "shop"];
+
+/// A test: its name, what it needs, what it does.
+pub struct Test {
+    /// `group: what holds`.
+    pub name: &'static str,
+    /// Whether it needs pods to run.
+    pub node: bool,
+    /// The test.
+    pub run: Run,
+}
+
+/// How a test is run.
+pub enum Run {
+    /// `cargo test` of the whole workspace.
+    Unit,
+    /// Against a bed.
+    Bed(fn(&Stage) -> Result<()>),
+}
+
+/// Runs the tests whose names contain one of the words. Fails if one failed, and with `CI=true`
+/// if one was skipped.
+pub fn test(options: &Options) -> Result<()> {
+    let chosen: Vec<Test> = all()
+        .into_iter()
+        .filter(|test| is_chosen(test, &options.names))
+        .collect();
+    if options.list {
+        chosen.iter().for_each(|test| ui::say(test.name));
+        return Ok(());
+    }
+    if chosen.is_empty() {
+        bail!(
+            "no test's name contains {}; `cargo e2e test --list` names them",
+            options.names.join(" or ")
+        );
+    }
+    let mut report = Report::default();
+    let (unit, beds): (Vec<Test>, Vec<Test>) =
+        chosen.into_iter().partition(|test| matches!(test.run, Run::Unit));
+    for test in unit {
+        timed(&mut report, test.name, unit_tests);
+    }
+    if !beds.is_empty() {
+        let result = on_a_bed(&beds, &mut report);
+        if !options.keep {
+            bed::down(BED)?;
+        }
+        result?;
+    }
+    report.close(std::env::var("CI").is_ok_and(|value| value == "true"))
+}
+
+/// Every test there is.
+fn all() -> Vec<Test> {
+    let mut tests = vec![Test {
+        name: "unit: cargo test --workspace".into(),
+        node: false,
+        run: Run::Unit,
+    }];
+    tests.extend(story::tests());
+    tests
+}
+
+fn is_chosen(test: &Test, names: &[String]) -> bool {
+    names.is_empty() || names.iter().any(|name| test.name.contains(name.as_str()))
+}
+
+/// Starts one bed for all of them. Without root, what needs a node is named as skipped.
+fn on_a_bed(tests: &[Test], report: &mut Report) -> Result<()> {
+    let root = nix::unistd::geteuid().is_root();
+    let bed = bed::up(&bed::Options {
+        name: BED.into(),
+        servers_only: !root,
+    })?;
+    if root && tests.iter().any(|test| test.node) {
+        for program in programs::images(Path::new(programs::FOLDER))? {
+            bed.import_image(&program.tar)?;
+        }
+    }
+    let cli = programs::cli()?;
+    for test in tests {
+        interrupt::check()?;
+        let Run::Bed(run) = test.run else { continue };
+        if test.node && !root {
+            report.add(
+                test.name,
+                Outcome::Skipped("it needs a node, and a node needs root"),
+                Duration::ZERO,
+            );
+            continue;
+        }
+        let stage = Stage::new(Site::Bed(Box::new(bed.clone())), false, cli.clone());
+        timed(report, test.name, || {
+            run(&stage).map_err(|error| with_evidence(&stage, &bed, error))
+        });
+    }
+    Ok(())
+}
+
+fn timed(report: &mut Report, name: &str, run: impl FnOnce() -> Result<()>) {
+    let start = Instant::now();
+    let outcome = match run() {
+        Ok(()) => Outcome::Passed,
+        Err(error) => Outcome::Failed(format!("{error:#}")),
+    };
+    report.add(name, outcome, start.elapsed());
+}
+
+fn unit_tests() -> Result<()> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .args(["test", "--workspace", "--locked", "--quiet"])
+        .status()
+        .context("start cargo test")?;
+    if !status.success() {
+        bail!("cargo test failed; its output is above");
+    }
+    Ok(())
+}
+
+/// What helps to understand a failure: what was done, the events, and our own logs.
+fn with_evidence(stage: &Stage, bed: &Bed, error: anyhow::Error) -> anyhow::Error {
+    let mut text = format!("{error:#}\n\n── what was done\n{}\n", stage.transcript());
+    let mut add = |title: &str, line: &str| {
+        let answer = stage.ask(line).unwrap_or_else(|error| format!("({error:#})"));
+        text.push_str(&format!("\n── {title}\n{answer}\n"));
+    };
+    add("conditions", "kubectl get keystead -A");
+    add("pods", "kubectl get pods -A -o wide");
+    add("events", "kubectl get events -A --sort-by=.lastTimestamp");
+    for namespace in stage
+        .ask("kubectl get namespaces -o 'jsonpath={.items[*].metadata.name}'")
+        .unwrap_or_default()
+        .split(' ')
+    {
+        if OURS.iter().any(|ours| namespace.contains(ours)) {
+            add(
+                &format!("logs in {namespace}"),
+                &format!(
+                    "kubectl -n {namespace} logs --selector=!nothing --all-containers --prefix --tail=40"
+                ),
+            );
+        }
+    }
+    text.push_str(&format!(
+        "\nThe servers' logs are in {}/logs; keep the bed with --keep.",
+        bed.state.display()
+    ));
+    anyhow::Error::msg(text)
+}
