@@ -12,7 +12,7 @@ use crate::image::{Image, Node, Written};
 use crate::ui::{self, Step};
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
-/// Static, because the image has no libraries; and the machine's paths have no place in an image.
+/// Static, because the image has no libraries.
 const FLAGS: &str = "-C target-feature=+crt-static";
 /// What has no root, no name and no home.
 const USER: &str = "65532:65532";
