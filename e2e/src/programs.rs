@@ -12,8 +12,9 @@ use crate::image::{Image, Node, Written};
 use crate::ui::{self, Step};
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
-/// Static, because the image has no libraries.
-const FLAGS: &str = "-C target-feature=+crt-static";
+/// Where sources are said to be, in what panics print: the same on every machine, so that the same
+/// input gives the same image.
+const SAID: [&str; 2] = ["/cargo", "/keystead"];
 /// What has no root, no name and no home.
 const USER: &str = "65532:65532";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -98,14 +99,26 @@ fn build(package: &str) -> Result<PathBuf> {
         "--bin",
         package,
     ];
-    let flags = |cargo: &mut Command| {
+    let flags = flags()?;
+    let prepare = |cargo: &mut Command| {
         cargo
-            .env("RUSTFLAGS", FLAGS)
+            .env("RUSTFLAGS", flags)
             .env_remove("CARGO_ENCODED_RUSTFLAGS");
     };
-    cargo(&arguments, flags, &mut step)?;
+    cargo(&arguments, prepare, &mut step)?;
     step.done();
     Ok(target()?.join(TARGET).join("release").join(package))
+}
+
+/// Static, because the image has no libraries, and without this machine's paths.
+fn flags() -> Result<String> {
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo")));
+    let mut flags = "-C target-feature=+crt-static".to_owned();
+    for (folder, said) in home.as_deref().into_iter().chain([root()?]).zip(SAID) {
+        flags = format!("{flags} --remap-path-prefix={}={said}", folder.display());
+    }
+    Ok(flags)
 }
 
 /// Runs cargo with its chatter in a log, and shows how far it is.

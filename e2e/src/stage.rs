@@ -14,7 +14,7 @@ use crate::bed::Bed;
 use crate::{ui, wait};
 
 /// How long anything may take that has no bound of its own.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 /// Where the bed's Vault is, as pods see it.
 const IN_CLUSTER_VAULT: &str = "https://vault.vault.svc:8200";
 
@@ -278,11 +278,8 @@ fn words(line: &str) -> Vec<String> {
 }
 
 fn indent(text: &str) -> String {
-    text.lines()
-        .map(|line| format!("    {line}\n"))
-        .collect::<String>()
-        .trim_end_matches('\n')
-        .to_owned()
+    let lines: Vec<String> = text.lines().map(|line| format!("    {line}")).collect();
+    lines.join("\n")
 }
 
 #[cfg(test)]

@@ -93,7 +93,13 @@ fn spki(oid: ObjectIdentifier, parameters: AnyRef<'_>, key: &[u8]) -> Option<Str
         subject_public_key: BitString::from_bytes(key).ok()?,
     };
     let document = spki::Document::try_from(info.to_der().ok()?.as_slice()).ok()?;
-    Some(document.to_pem("PUBLIC KEY", LineEnding::LF).ok()?.trim_end().to_owned())
+    Some(
+        document
+            .to_pem("PUBLIC KEY", LineEnding::LF)
+            .ok()?
+            .trim_end()
+            .to_owned(),
+    )
 }
 
 fn decode(text: &str) -> Option<Vec<u8>> {

@@ -47,7 +47,9 @@ pub fn test(options: &Options) -> Result<()> {
         .filter(|test| is_chosen(test, &options.names))
         .collect();
     if options.list {
-        chosen.iter().for_each(|test| ui::say(test.name));
+        for test in &chosen {
+            ui::say(test.name);
+        }
         return Ok(());
     }
     if chosen.is_empty() {
@@ -74,13 +76,18 @@ pub fn test(options: &Options) -> Result<()> {
 
 /// Every test there is.
 fn all() -> Vec<Test> {
-    let mut tests = vec![Test {
-        name: "unit: cargo test --workspace".into(),
-        node: false,
-        run: Run::Unit,
-    }];
-    tests.extend(story::tests());
-    tests
+    vec![
+        Test {
+            name: "unit: cargo test --workspace",
+            node: false,
+            run: Run::Unit,
+        },
+        Test {
+            name: "story: the main job, end to end",
+            node: true,
+            run: Run::Bed(story::tell),
+        },
+    ]
 }
 
 fn is_chosen(test: &Test, names: &[String]) -> bool {
@@ -113,7 +120,7 @@ fn on_a_bed(tests: &[Test], report: &mut Report) -> Result<()> {
         }
         let stage = Stage::new(Site::Bed(Box::new(bed.clone())), false, cli.clone());
         timed(report, test.name, || {
-            run(&stage).map_err(|error| with_evidence(&stage, &bed, error))
+            run(&stage).map_err(|error| with_evidence(&stage, &bed, &error))
         });
     }
     Ok(())
@@ -141,11 +148,11 @@ fn unit_tests() -> Result<()> {
 }
 
 /// What helps to understand a failure: what was done, the events, and our own logs.
-fn with_evidence(stage: &Stage, bed: &Bed, error: anyhow::Error) -> anyhow::Error {
+fn with_evidence(stage: &Stage, bed: &Bed, error: &anyhow::Error) -> anyhow::Error {
     let mut text = format!("{error:#}\n\n── what was done\n{}\n", stage.transcript());
     let mut add = |title: &str, line: &str| {
         let answer = stage.ask(line).unwrap_or_else(|error| format!("({error:#})"));
-        text.push_str(&format!("\n── {title}\n{answer}\n"));
+        text = format!("{text}\n── {title}\n{answer}\n");
     };
     add("conditions", "kubectl get keystead -A");
     add("pods", "kubectl get pods -A -o wide");
@@ -164,9 +171,9 @@ fn with_evidence(stage: &Stage, bed: &Bed, error: anyhow::Error) -> anyhow::Erro
             );
         }
     }
-    text.push_str(&format!(
-        "\nThe servers' logs are in {}/logs; keep the bed with --keep.",
+    text = format!(
+        "{text}\nThe servers\' logs are in {}/logs; keep the bed with --keep.",
         bed.state.display()
-    ));
+    );
     anyhow::Error::msg(text)
 }
