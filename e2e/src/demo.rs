@@ -73,7 +73,8 @@ fn own(options: Demo, kubeconfig: PathBuf) -> Result<Site> {
     }))
 }
 
-fn has_keystead(bed: &Bed) -> bool {
+/// Whether the story was told on this bed.
+pub(crate) fn has_keystead(bed: &Bed) -> bool {
     let line = ["get", "namespace", NAMESPACE];
     exec::output(bed.command("kubectl").args(line)).is_ok()
 }

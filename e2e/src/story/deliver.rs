@@ -47,6 +47,18 @@ pub(super) fn each_company_its_own(stage: &Stage) -> Result<()> {
     let columns = "jsonpath={range .items[*]}{.metadata.name}{\"  init: \"}{.spec.initContainers[*].name}{\"  user: \"}{.spec.initContainers[0].securityContext.runAsUser}{\"\\n\"}{end}";
     let pods = stage.show(&format!("kubectl -n acme-shop get pods -o '{columns}'"))?;
     expect_part("the sidecar", &pods, "init: keystead  user: 1000")?;
+    stage.tell("On each pod's address, the sidecar tells how it is.");
+    let pod =
+        stage.ask("kubectl -n acme-shop get pods -l app=web -o 'jsonpath={.items[0].metadata.name}'")?;
+    let probes = format!("kubectl get --raw /api/v1/namespaces/acme-shop/pods/{pod}:9102/proxy");
+    for probe in ["livez", "readyz"] {
+        stage.ask(&format!("{probes}/{probe}"))?;
+    }
+    expect_part(
+        "the metrics",
+        &stage.ask(&format!("{probes}/metrics"))?,
+        "vault_secret_requests_total",
+    )?;
     stage.show("kubectl get secretbindings -A").map(drop)
 }
 

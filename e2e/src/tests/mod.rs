@@ -1,7 +1,14 @@
 //! `cargo e2e test`: every test in one command. Unit tests, tests against real servers, and the
 //! stories on the real node.
 
+mod kinds;
+mod manifest;
+mod operator;
+mod own;
+mod program;
 mod report;
+mod rig;
+mod sidecar;
 
 use std::path::Path;
 use std::process::Command;
@@ -13,7 +20,7 @@ use tokio::time::Instant;
 use crate::args::Test as Options;
 use crate::bed::{self, Bed};
 use crate::stage::{Site, Stage};
-use crate::{interrupt, programs, story, ui};
+use crate::{demo, interrupt, programs, story, ui};
 use report::{Outcome, Report};
 
 /// The bed that tests have for themselves.
@@ -35,8 +42,10 @@ pub struct Test {
 pub enum Run {
     /// `cargo test` of the whole workspace.
     Unit,
-    /// Against a bed.
+    /// Against the tests' bed.
     Bed(fn(&Stage) -> Result<()>),
+    /// With a bed of its own.
+    Alone(fn() -> Result<()>),
 }
 
 /// Runs the tests whose names contain one of the words. Fails if one failed, and with `CI=true`
@@ -76,7 +85,7 @@ pub fn test(options: &Options) -> Result<()> {
 
 /// Every test there is.
 fn all() -> Vec<Test> {
-    vec![
+    let mut tests = vec![
         Test {
             name: "unit: cargo test --workspace",
             node: false,
@@ -87,7 +96,16 @@ fn all() -> Vec<Test> {
             node: true,
             run: Run::Bed(story::tell),
         },
-    ]
+        Test {
+            name: "demo: told on somebody's own cluster",
+            node: true,
+            run: Run::Alone(own::cluster),
+        },
+    ];
+    // What is quick to fail comes before what is slow to tell.
+    let servers = [kinds::tests(), operator::tests(), sidecar::tests()];
+    tests.splice(1..1, servers.into_iter().flatten());
+    tests
 }
 
 fn is_chosen(test: &Test, names: &[String]) -> bool {
@@ -97,10 +115,15 @@ fn is_chosen(test: &Test, names: &[String]) -> bool {
 /// Starts one bed for all of them. Without root, what needs a node is named as skipped.
 fn on_a_bed(tests: &[Test], report: &mut Report) -> Result<()> {
     let root = nix::unistd::geteuid().is_root();
-    let bed = bed::up(&bed::Options {
+    let options = bed::Options {
         name: BED.into(),
         servers_only: !root,
-    })?;
+    };
+    if Bed::load(BED).is_some_and(|kept| demo::has_keystead(&kept)) {
+        // A kept bed that has heard the story can't hear it again.
+        bed::down(BED)?;
+    }
+    let bed = bed::up(&options)?;
     if root && tests.iter().any(|test| test.node) {
         for program in programs::images(Path::new(programs::FOLDER))? {
             bed.import_image(&program.tar)?;
@@ -109,7 +132,6 @@ fn on_a_bed(tests: &[Test], report: &mut Report) -> Result<()> {
     let cli = programs::cli()?;
     for test in tests {
         interrupt::check()?;
-        let Run::Bed(run) = test.run else { continue };
         if test.node && !root {
             report.add(
                 test.name,
@@ -119,8 +141,10 @@ fn on_a_bed(tests: &[Test], report: &mut Report) -> Result<()> {
             continue;
         }
         let stage = Stage::new(Site::Bed(Box::new(bed.clone())), false, cli.clone());
-        timed(report, test.name, || {
-            run(&stage).map_err(|error| with_evidence(&stage, &bed, &error))
+        timed(report, test.name, || match test.run {
+            Run::Unit => unit_tests(),
+            Run::Alone(run) => run(),
+            Run::Bed(run) => run(&stage).map_err(|error| with_evidence(&stage, &bed, &error)),
         });
     }
     Ok(())

@@ -1,0 +1,158 @@
+//! The kinds against a real API server: it takes the definitions and every manifest we show, and
+//! refuses what can't work with a sentence that says what would.
+
+mod refusals;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Value, json};
+
+use super::rig::{install_kinds, unique};
+use super::{Run, Test};
+use crate::stage::Stage;
+
+/// The tests, the widest first.
+pub(super) fn tests() -> Vec<Test> {
+    let test = |name, run| Test {
+        name,
+        node: false,
+        run: Run::Bed(run),
+    };
+    vec![
+        test(
+            "kinds: the API server takes the definitions and every manifest we show",
+            shown_manifests,
+        ),
+        test(
+            "kinds: what can't work is refused, naming the field and what would be right",
+            refusals::created,
+        ),
+        test(
+            "kinds: what must not change is refused to change",
+            refusals::changed,
+        ),
+    ]
+}
+
+fn shown_manifests(stage: &Stage) -> Result<()> {
+    install_kinds(stage)?;
+    for definition in definitions(stage)? {
+        let name = &definition["metadata"]["name"];
+        for condition in definition["status"]["conditions"]
+            .as_array()
+            .into_iter()
+            .flatten()
+        {
+            let bad = condition["type"] == "NonStructuralSchema" && condition["status"] == "True";
+            ensure!(!bad, "{name}: {condition}");
+        }
+    }
+    let space = unique("shown")?;
+    stage.show(&format!("kubectl create namespace {space}"))?;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut kinds = BTreeSet::new();
+    for (place, text) in manifests(&root)? {
+        let objects = accepted(stage, &space, &text).with_context(|| format!("{place} is not accepted"))?;
+        kinds.extend(objects);
+    }
+    for kind in ["SecretProvider", "SecretScope", "Credential", "SecretBinding"] {
+        ensure!(kinds.contains(kind), "no manifest of a {kind} is shown anywhere");
+    }
+    Ok(())
+}
+
+/// Every definition of ours, as the API server has it.
+fn definitions(stage: &Stage) -> Result<Vec<Value>> {
+    let answer: Value = serde_json::from_str(&stage.ask("kubectl get customresourcedefinitions -o json")?)?;
+    let all = answer["items"].as_array().cloned().unwrap_or_default();
+    let ours: Vec<Value> = all
+        .into_iter()
+        .filter(|definition| definition["spec"]["group"] == "keystead.dev")
+        .collect();
+    ensure!(!ours.is_empty(), "there are no definitions of ours");
+    Ok(ours)
+}
+
+/// The manifests of the story, and those in the documents, each with where it stands.
+fn manifests(root: &Path) -> Result<Vec<(String, String)>> {
+    let mut found = Vec::new();
+    for path in files(&root.join("e2e/story"), "yaml")? {
+        let text = read(&path)?
+            .replace("@vault@", "https://vault.vault.svc:8200")
+            .replace("@node@", "node-1");
+        found.push((path.display().to_string(), text));
+    }
+    ensure!(!found.is_empty(), "the story has no manifests");
+    let mut documents = files(&root.join("docs"), "md")?;
+    documents.extend(files(root, "md")?);
+    for path in documents {
+        for (number, block) in read(&path)?.split("```yaml\n").skip(1).enumerate() {
+            let block = block.split("```").next().unwrap_or_default();
+            if block.contains("apiVersion: keystead.dev/") {
+                let place = format!("example {} in {}", number + 1, path.display());
+                found.push((place, block.to_owned()));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The files in a folder that end so; none where there is no folder.
+fn files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
+    if !folder.exists() {
+        return Ok(Vec::new());
+    }
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).with_context(|| format!("read {}", folder.display()))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|found| found == extension) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn read(path: &Path) -> Result<String> {
+    fs::read_to_string(path).with_context(|| format!("read {}", path.display()))
+}
+
+/// Has the API server check manifests without keeping them; answers their kinds. Namespaced ones
+/// are checked in a namespace that exists, whatever theirs is called.
+fn accepted(stage: &Stage, space: &str, manifests: &str) -> Result<Vec<String>> {
+    let mut command = stage.command("kubectl create --dry-run=client -o json -f -");
+    let json = stage.shown(
+        "kubectl create --dry-run=client -f -",
+        &mut command,
+        Some(manifests),
+    )?;
+    let mut objects = Vec::new();
+    for object in serde_json::Deserializer::from_str(&json).into_iter::<Value>() {
+        let mut object = object?;
+        if object["metadata"]["namespace"].is_string() {
+            object["metadata"]["namespace"] = json!(space);
+        }
+        objects.push(object);
+    }
+    let kinds = objects
+        .iter()
+        .filter_map(|object| Some(object["kind"].as_str()?.to_owned()))
+        .collect();
+    server_dry_run(stage, &objects)?;
+    Ok(kinds)
+}
+
+/// Shows objects to the API server, which checks all of them and keeps none. Apply, because an
+/// object of the same name may be there.
+fn server_dry_run(stage: &Stage, objects: &[Value]) -> Result<()> {
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": objects}).to_string();
+    let line = "kubectl apply --server-side --force-conflicts --dry-run=server -f -";
+    let mut command = stage.command(line);
+    match stage.shown(line, &mut command, Some(&list)) {
+        Ok(_) => Ok(()),
+        Err(error) => bail!("{error}"),
+    }
+}

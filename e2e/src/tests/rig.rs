@@ -1,0 +1,363 @@
+//! What every test against real servers has for itself: a name that nobody else has, and under it
+//! a class, a cluster, namespaces, a path and auth mounts in Vault. So no test sees another.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, anyhow, ensure};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::program::{Program, free_port};
+use crate::stage::{PATIENCE, Stage};
+use crate::wait;
+
+/// How pods log in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Method {
+    Jwt,
+    Kubernetes,
+}
+
+/// One test's own corner of the servers.
+pub(super) struct Rig<'a> {
+    pub(super) stage: &'a Stage,
+    /// The test's name for everything: class, cluster, provider, path prefix, system namespace.
+    pub(super) id: String,
+    pub(super) method: Method,
+    folder: TempDir,
+}
+
+/// Prepares Vault for a test and runs it. A failure shows the ends of the logs of what it started.
+pub(super) fn run(
+    stage: &Stage,
+    short: &str,
+    method: Method,
+    test: impl FnOnce(&Rig<'_>) -> Result<()>,
+) -> Result<()> {
+    let rig = Rig::new(stage, short, method)?;
+    test(&rig).map_err(|error| {
+        let mut logs: Vec<PathBuf> = fs::read_dir(rig.folder.path())
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == "log"))
+            .collect();
+        logs.sort();
+        let tails: String = logs.iter().map(|log| wait::tail(log)).collect();
+        anyhow!("{error:#}{tails}")
+    })
+}
+
+/// Puts the definitions of our kinds in as they are now, wherever they come from.
+pub(super) fn install_kinds(stage: &Stage) -> Result<()> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../crds/yaml");
+    stage.ask(&format!(
+        "kubectl apply --server-side --force-conflicts -f '{folder}'"
+    ))?;
+    // Helm takes over what says that it belongs to the release: a story may follow on this bed.
+    let crds = "customresourcedefinitions credentials.keystead.dev secretbindings.keystead.dev secretproviders.keystead.dev secretscopes.keystead.dev";
+    stage.ask(&format!(
+        "kubectl label --overwrite {crds} app.kubernetes.io/managed-by=Helm"
+    ))?;
+    stage.ask(&format!(
+        "kubectl annotate --overwrite {crds} meta.helm.sh/release-name=keystead meta.helm.sh/release-namespace=keystead-system"
+    ))?;
+    stage
+        .ask(&format!("kubectl wait --for=condition=Established {crds}"))
+        .map(drop)
+}
+
+impl<'a> Rig<'a> {
+    fn new(stage: &'a Stage, short: &str, method: Method) -> Result<Self> {
+        let rig = Self {
+            stage,
+            id: unique(short)?,
+            method,
+            folder: TempDir::new().context("create a temporary folder")?,
+        };
+        install_kinds(stage)?;
+        rig.bootstrap()?;
+        Ok(rig)
+    }
+
+    /// Vault is prepared by the command that people use for it. A bed of servers only has no
+    /// controller manager to fill the reviewer's Secret, so it is filled before.
+    fn bootstrap(&self) -> Result<()> {
+        let id = &self.id;
+        self.apply(
+            "
+apiVersion: v1
+kind: Namespace
+metadata: {name: @id@}
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: keystead-vault-reviewer, namespace: @id@}
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: operator, namespace: @id@}
+",
+        )?;
+        let reviewer = self
+            .stage
+            .ask(&format!("kubectl -n {id} create token keystead-vault-reviewer"))?;
+        let secret = serde_json::json!({
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "type": "kubernetes.io/service-account-token",
+            "metadata": {
+                "name": "keystead-vault-reviewer",
+                "namespace": id,
+                "annotations": {"kubernetes.io/service-account.name": "keystead-vault-reviewer"},
+            },
+            "stringData": {"token": reviewer},
+        });
+        self.apply(&secret.to_string())?;
+        let method = match self.method {
+            Method::Jwt => "jwt",
+            Method::Kubernetes => "kubernetes",
+        };
+        self.stage.ask(&format!(
+            "kubectl-keystead bootstrap --yes --cluster {id} --prefix {id} --operator-namespace {id} \
+             --operator-service-account operator --operator-mount {id} --workload-method {method} --workload-mount {}",
+            self.mount()
+        ))?;
+        fs::write(
+            self.path("operator.jwt"),
+            self.service_account_token(id, "operator")?,
+        )?;
+        Ok(())
+    }
+
+    // === names ===
+
+    /// The auth mount of pods.
+    pub(super) fn mount(&self) -> String {
+        format!("{}-pods", self.id)
+    }
+
+    /// Policy and role of a service account.
+    pub(super) fn role(&self, namespace: &str, account: &str) -> String {
+        format!("keystead.{0}.{0}.s.{namespace}.{account}", self.id)
+    }
+
+    /// A file of this test's own.
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    // === Kubernetes ===
+
+    /// Applies manifests; `@id@` in them is this test's name.
+    pub(super) fn apply(&self, manifests: &str) -> Result<()> {
+        self.stage
+            .apply("-", &manifests.trim_start().replace("@id@", &self.id))
+    }
+
+    /// Runs a command; `@id@` in it is this test's name.
+    pub(super) fn ask(&self, line: &str) -> Result<String> {
+        self.stage.show(&line.replace("@id@", &self.id))
+    }
+
+    /// A token by which an account logs in to Vault.
+    pub(super) fn service_account_token(&self, namespace: &str, account: &str) -> Result<String> {
+        self.stage.ask(&format!(
+            "kubectl -n {namespace} create token {account} --audience vault"
+        ))
+    }
+
+    /// Waits until an object's Ready condition is this status and reason, its message with `part`.
+    pub(super) fn says(&self, object: &str, status: &str, reason: &str, part: &str) -> Result<()> {
+        let (object, part) = (object.replace("@id@", &self.id), part.replace("@id@", &self.id));
+        let path = "{range .status.conditions[?(@.type==\"Ready\")]}{.status} {.reason}: {.message}{end}";
+        let start = format!("{status} {reason}: ");
+        self.stage
+            .until(
+                &format!("{object} is {start}…{part}…"),
+                &format!("kubectl get {object} -o 'jsonpath={path}'"),
+                |answer| answer.starts_with(&start) && answer.contains(&part),
+            )
+            .map(drop)
+    }
+
+    /// Waits until all of these are Ready.
+    pub(super) fn ready(&self, objects: &[&str]) -> Result<()> {
+        objects
+            .iter()
+            .try_for_each(|object| self.says(object, "True", "Synced", ""))
+    }
+
+    /// Waits for a Warning event of an object with this sentence in it.
+    pub(super) fn warned(&self, kind: &str, name: &str, part: &str) -> Result<()> {
+        let [name, part] = [name, part].map(|text| text.replace("@id@", &self.id));
+        let line = format!(
+            "kubectl get events -A --field-selector 'type=Warning,involvedObject.kind={kind},involvedObject.name={name}' \
+             -o 'jsonpath={{range .items[*]}}{{.message}};{{end}}'"
+        );
+        self.stage
+            .until(
+                &format!("a Warning event of {kind} {name} says {part}"),
+                &line,
+                |answer| answer.contains(&part),
+            )
+            .map(drop)
+    }
+
+    // === the operator ===
+
+    /// Starts this test's operator and waits until it has seen everything.
+    pub(super) fn operator(&self) -> Result<Program> {
+        self.operator_with(&[])
+    }
+
+    /// The same, with more arguments.
+    pub(super) fn operator_with(&self, more: &[&str]) -> Result<Program> {
+        let port = free_port()?;
+        let mut operator = Program::start(self.stage, "operator", &self.path("operator.log"), |command| {
+            command
+                .args(["--cluster", &self.id, "--class", &self.id, "--log-format", "text"])
+                .arg("--vault-token-file")
+                .arg(self.path("operator.jwt"))
+                .args(["--admin-listen", &format!("127.0.0.1:{port}")])
+                .args(more);
+        })?;
+        let line = format!("kubectl --server=http://127.0.0.1:{port} get --raw /readyz");
+        wait::until(
+            "the operator is ready",
+            PATIENCE,
+            Some(&self.path("operator.log")),
+            || {
+                operator.check()?;
+                Ok(self.stage.ask(&line).is_ok_and(|answer| answer == "ok"))
+            },
+        )?;
+        Ok(operator)
+    }
+
+    // === Vault ===
+
+    /// A full path in the KV engine's API, `kind` being `data` or `metadata`.
+    pub(super) fn kv(&self, kind: &str, place: &str) -> String {
+        format!("kv/{kind}/{}/{place}", self.id)
+    }
+
+    /// What Vault has at a path, as root; none where there is nothing.
+    pub(super) fn vault(&self, path: &str) -> Result<Option<Value>> {
+        match self.stage.ask(&format!("bao read -format=json '{path}'")) {
+            Ok(answer) => Ok(Some(serde_json::from_str(&answer)?)),
+            Err(error) if error.to_string().contains("No value found") => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Waits until the newest version at a place in the KV engine has exactly these values.
+    pub(super) fn values_become(&self, place: &str, wanted: &Value) -> Result<()> {
+        let path = self.kv("data", place);
+        let mut last = None;
+        let found = wait::until(format_args!("{path} holds {wanted}"), PATIENCE, None, || {
+            last = self.vault(&path)?;
+            Ok(last.as_ref().map(|answer| &answer["data"]["data"]) == Some(wanted))
+        });
+        found.with_context(|| format!("the last answer was {last:?}"))
+    }
+
+    /// Logs in with an account's token, as a pod would.
+    pub(super) fn log_in(&self, namespace: &str, account: &str) -> Result<String> {
+        let jwt = self.service_account_token(namespace, account)?;
+        self.log_in_with(&self.role(namespace, account), &jwt)
+    }
+
+    /// Logs in by a role.
+    pub(super) fn log_in_with(&self, role: &str, jwt: &str) -> Result<String> {
+        let mount = self.mount();
+        self.stage.ask(&format!(
+            "bao write -field=token auth/{mount}/login role={role} jwt={jwt}"
+        ))
+    }
+
+    /// What Vault answers to a request with a token: `Ok`, or its words.
+    pub(super) fn with_token(&self, token: &str, line: &str) -> Result<Result<String, String>> {
+        let mut command = self.stage.vault_as(token, line);
+        let output = command.output().with_context(|| format!("run {line}"))?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+        Ok(if output.status.success() {
+            Ok(text(&output.stdout))
+        } else {
+            Err(text(&output.stderr))
+        })
+    }
+
+    /// Holds that a token may do something.
+    pub(super) fn allowed(&self, token: &str, line: &str) -> Result<String> {
+        self.with_token(token, line)?
+            .map_err(|refusal| anyhow!("`{line}` was to be allowed: {refusal}"))
+    }
+
+    /// Holds that Vault refuses something to a token for lack of rights.
+    pub(super) fn denied(&self, token: &str, line: &str) -> Result<()> {
+        match self.with_token(token, line)? {
+            Err(refusal) if refusal.contains("Code: 403") => Ok(()),
+            Err(refusal) => Err(anyhow!("`{line}` was to be denied (403): {refusal}")),
+            Ok(answer) => Err(anyhow!("`{line}` was to be denied and was answered: {answer}")),
+        }
+    }
+
+    /// Waits until a token that could read a path can't any more.
+    pub(super) fn loses(&self, token: &str, path: &str) -> Result<()> {
+        let line = format!("bao read {path}");
+        wait::until(format_args!("403 for {path}"), PATIENCE, None, || {
+            Ok(self.denied(token, &line).is_ok())
+        })
+    }
+
+    // === the audit file ===
+
+    /// How long OpenBao's audit file is now.
+    pub(super) fn audit_mark(&self) -> Result<usize> {
+        let bed = self.stage.bed().context("this test needs a bed")?;
+        Ok(usize::try_from(fs::metadata(&bed.vault_audit_file)?.len())?)
+    }
+
+    /// The answered requests that OpenBao noted since.
+    pub(super) fn audit_since(&self, mark: usize) -> Result<Vec<Value>> {
+        let bed = self.stage.bed().context("this test needs a bed")?;
+        let bytes = fs::read(&bed.vault_audit_file)?;
+        let new = bytes.get(mark..).context("the audit file became shorter")?;
+        // The last line may not be whole yet.
+        let lines = new.split_inclusive(|byte| *byte == b'\n');
+        let lines = lines.filter(|line| line.ends_with(b"\n"));
+        let entries: Vec<Value> = lines.map(serde_json::from_slice).collect::<Result<_, _>>()?;
+        Ok(entries
+            .into_iter()
+            .filter(|entry| entry["type"] == "response")
+            .collect())
+    }
+}
+
+/// Whether an entry of the audit file is a request by a token with this policy.
+pub(super) fn is_by(entry: &Value, policy: &str) -> bool {
+    let policies = entry["auth"]["policies"].as_array();
+    policies.is_some_and(|policies| policies.iter().any(|found| found == policy))
+}
+
+/// Fails unless both are the same.
+pub(super) fn same(what: &str, found: &Value, wanted: &Value) -> Result<()> {
+    ensure!(found == wanted, "{what}: expected {wanted}, found {found}");
+    Ok(())
+}
+
+/// A name for a test of this run: beds that are kept have those of earlier runs.
+pub(super) fn unique(short: &str) -> Result<String> {
+    let mut number = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
+    let mut text = String::new();
+    for _ in 0..6 {
+        let digit = u32::try_from(number % 36)?;
+        text.extend(char::from_digit(digit, 36));
+        number /= 36;
+    }
+    Ok(format!("{short}-{text}"))
+}
