@@ -1,7 +1,7 @@
 //! The webhook's view of the world.
 
 use crate::context::Context;
-use crate::webhook::{Directory, Lookup, PodSecrets};
+use crate::webhook::{Directory, Lookup};
 use keystead_compile::kinds::pod::{self, Bound};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,18 +20,7 @@ impl Directory for WorldDirectory {
         match pod::compile(&self.context.world(), namespace, service_account) {
             Ok(Bound::No) => Lookup::NoBinding,
             Ok(Bound::Elsewhere) => Lookup::Elsewhere,
-            Ok(Bound::Yes(secrets)) => {
-                let pod::PodSecrets {
-                    config,
-                    audience,
-                    bindings,
-                } = *secrets;
-                Lookup::Found(Box::new(PodSecrets {
-                    config,
-                    audience,
-                    bindings,
-                }))
-            }
+            Ok(Bound::Yes(secrets)) => Lookup::Found(secrets),
             Err(problem) => Lookup::Refused(problem.message),
         }
     }

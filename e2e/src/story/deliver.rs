@@ -1,6 +1,6 @@
 //! How applications get their secrets.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use super::{SHOPS, expect, expect_part, file};
 use crate::stage::Stage;
@@ -47,6 +47,12 @@ pub(super) fn each_company_its_own(stage: &Stage) -> Result<()> {
     let columns = "jsonpath={range .items[*]}{.metadata.name}{\"  init: \"}{.spec.initContainers[*].name}{\"  user: \"}{.spec.initContainers[0].securityContext.runAsUser}{\"\\n\"}{end}";
     let pods = stage.show(&format!("kubectl -n acme-shop get pods -o '{columns}'"))?;
     expect_part("the sidecar", &pods, "init: keystead  user: 1000")?;
+    let mounts = "jsonpath={.items[0].spec.initContainers[0].volumeMounts[*].name}";
+    let mounts = stage.ask(&format!("kubectl -n acme-shop get pods -l app=web -o '{mounts}'"))?;
+    ensure!(
+        !mounts.contains("kube-api-access"),
+        "the sidecar has a token for the API server: {mounts}"
+    );
     stage.tell("On each pod's address, the sidecar tells how it is.");
     let pod =
         stage.ask("kubectl -n acme-shop get pods -l app=web -o 'jsonpath={.items[0].metadata.name}'")?;

@@ -10,19 +10,9 @@ pub(in crate::webhook) mod tests;
 pub use self::patch::Operation;
 use self::patch::Patch;
 use self::pod::{Container, Pod};
+pub use keystead_compile::kinds::pod::PodSecrets;
 use keystead_crds::{names, sidecar::Config};
 use serde_json::{Value, json};
-
-/// What one pod gets.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PodSecrets {
-    /// The sidecar's config; the mode of its files is decided here, by who will read them.
-    pub config: Config,
-    /// Whom the projected token speaks to.
-    pub audience: String,
-    /// The names of the bindings it comes from.
-    pub bindings: Vec<String>,
-}
 
 /// What every sidecar has alike.
 #[derive(Clone, Debug, PartialEq)]

@@ -5,6 +5,9 @@ use super::pod::{Container, Pod};
 use keystead_crds::{names, sidecar::Config};
 use serde_json::{Value, json};
 
+/// Where pods have their token for the API server, unless something is mounted there already.
+const API_TOKEN_DIR: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+
 /// The native sidecar: starts before everything else of the pod and ends after it.
 pub(super) fn container(pod: &Pod<'_>, mut config: Config, settings: &Settings) -> Value {
     let owner = Owner::of(pod);
@@ -31,6 +34,8 @@ pub(super) fn container(pod: &Pod<'_>, mut config: Config, settings: &Settings) 
             files_mount(false),
             {"name": names::PRIVATE_VOLUME, "mountPath": names::PRIVATE_DIR},
             {"name": names::TOKEN_VOLUME, "mountPath": names::TOKEN_DIR, "readOnly": true},
+            // Where admission would mount the token for the API server, which the sidecar has no use for.
+            {"name": names::TOKEN_VOLUME, "mountPath": API_TOKEN_DIR, "readOnly": true},
         ],
     });
     if let Some(policy) = &settings.image_pull_policy {

@@ -132,6 +132,7 @@ fn a_plain_pod_gets_all_of_it() {
                     {"name": "keystead", "mountPath": "/keystead", "readOnly": false},
                     {"name": "keystead-private", "mountPath": "/keystead-private"},
                     {"name": "keystead-token", "mountPath": "/keystead-token", "readOnly": true},
+                    {"name": "keystead-token", "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount", "readOnly": true},
                 ],
             }],
             "containers": [{
