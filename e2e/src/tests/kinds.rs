@@ -2,6 +2,7 @@
 //! refuses what can't work with a sentence that says what would.
 
 mod refusals;
+mod table;
 
 use std::collections::BTreeSet;
 use std::fs;

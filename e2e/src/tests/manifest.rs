@@ -106,7 +106,7 @@ spec:
 
 /// A key with its value in the manifest.
 pub(super) fn value(key: &str, value: &str) -> String {
-    format!("{{name: {key}, from: {{value: {value}}}}}")
+    format!("{{name: {key}, from: {{value: \"{value}\"}}}}")
 }
 
 /// A key with its value in a Secret.
@@ -122,7 +122,7 @@ pub(super) fn secret(space: &str, name: &str, key: &str, value: &str) -> String 
 apiVersion: v1
 kind: Secret
 metadata: {{name: {name}, namespace: @id@-{space}}}
-stringData: {{{key}: {value}}}
+stringData: {{{key}: \"{value}\"}}
 "
     )
 }

@@ -1,4 +1,4 @@
-//! The table of what is refused, and with which words.
+//! What is refused is refused by every rule there is, with words that help.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,20 +6,14 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use super::super::rig::{install_kinds, unique};
+use super::table::{Row, good, rows};
 use super::{definitions, server_dry_run};
 use crate::stage::Stage;
 
-/// A good manifest, what makes it bad (a JSON pointer and what to put there; null takes the field
-/// away), and what the refusal must say: the field, and what would be right.
-type Row = (fn() -> Value, &'static str, Value, &'static str, &'static str);
-
-const SEGMENT: &str = "must be one path segment";
-
 pub(super) fn created(stage: &Stage) -> Result<()> {
     install_kinds(stage)?;
-    server_dry_run(stage, &[provider(), global(), company(), credential(), binding()])
-        .context("what the bad manifests are made of is good")?;
-    let rows: Vec<Row> = [provider_rows(), scope_rows(), credential_rows(), binding_rows()].concat();
+    server_dry_run(stage, &good()).context("what the bad manifests are made of is good")?;
+    let rows = rows();
     let bad: Vec<Value> = rows
         .iter()
         .enumerate()
@@ -48,7 +42,8 @@ pub(super) fn created(stage: &Stage) -> Result<()> {
 pub(super) fn changed(stage: &Stage) -> Result<()> {
     install_kinds(stage)?;
     let id = unique("fixed")?;
-    let mut objects = [provider(), company(), credential()];
+    let [provider, _, company, credential, _] = good();
+    let mut objects = [provider, company, credential];
     for object in &mut objects {
         object["metadata"]["name"] = json!(id);
     }
@@ -119,12 +114,12 @@ fn by_name(refusals: &str) -> BTreeMap<String, String> {
     let mut found: BTreeMap<String, String> = BTreeMap::new();
     let mut current = String::new();
     for line in refusals.lines() {
-        let name = line
-            .split_once('"')
-            .and_then(|(_, rest)| rest.split_once('"'))
-            .filter(|(_, rest)| rest.starts_with(" is invalid"));
-        if let Some((name, _)) = name {
-            name.clone_into(&mut current);
+        if let Some((before, _)) = line.split_once("\" is invalid") {
+            before
+                .rsplit('"')
+                .next()
+                .unwrap_or_default()
+                .clone_into(&mut current);
         }
         let said = found.entry(current.clone()).or_default();
         said.push_str(line);
@@ -143,339 +138,4 @@ fn spoiled(number: usize, (good, pointer, value, ..): &Row) -> Result<Value> {
         parent => parent[field] = value.clone(),
     }
     Ok(object)
-}
-
-// === what is good ===
-
-fn provider() -> Value {
-    json!({
-        "apiVersion": "keystead.dev/v1alpha1", "kind": "SecretProvider", "metadata": {"name": "good"},
-        "spec": {
-            "environment": "production",
-            "class": "nobody",
-            "vault": {
-                "address": "https://vault.vault.svc:8200",
-                "auth": {"kubernetes": {"role": "operator"}},
-                "mounts": {},
-                "pathPrefix": "keystead",
-            },
-            "workloadAuth": {"method": "Jwt", "mount": "jwt"},
-        },
-    })
-}
-
-fn global() -> Value {
-    json!({
-        "apiVersion": "keystead.dev/v1alpha1", "kind": "SecretScope", "metadata": {"name": "good-global"},
-        "spec": {"providerRef": {"name": "nobody"}, "level": "Global", "writers": {"namespaceSelector": {}}},
-    })
-}
-
-fn company() -> Value {
-    json!({
-        "apiVersion": "keystead.dev/v1alpha1", "kind": "SecretScope", "metadata": {"name": "good-company"},
-        "spec": {
-            "providerRef": {"name": "nobody"}, "level": "Company", "id": "acme-1.example",
-            "members": {"namespaceSelector": {}}, "writers": {"namespaceSelector": {}},
-        },
-    })
-}
-
-fn credential() -> Value {
-    json!({
-        "apiVersion": "keystead.dev/v1alpha1", "kind": "Credential",
-        "metadata": {"name": "good", "namespace": "default"},
-        "spec": {
-            "scopeRef": {"name": "nobody"}, "service": "hubspot",
-            "keys": [{"name": "api_key", "from": {"value": "x"}}],
-        },
-    })
-}
-
-fn binding() -> Value {
-    json!({
-        "apiVersion": "keystead.dev/v1alpha1", "kind": "SecretBinding",
-        "metadata": {"name": "good", "namespace": "default"},
-        "spec": {
-            "providerRef": {"name": "nobody"}, "serviceAccounts": ["web"],
-            "secrets": [{"name": "hubspot", "service": "hubspot"}],
-            "files": [
-                {"path": "a/b.txt", "format": "Raw", "secret": "hubspot", "key": "api_key"},
-                {"path": "c.env", "format": "Dotenv", "secret": "hubspot"},
-            ],
-            "env": [{"name": "API_KEY", "secret": "hubspot", "key": "api_key"}],
-            "refreshInterval": "30s",
-        },
-    })
-}
-
-// === what is bad ===
-
-fn provider_rows() -> Vec<Row> {
-    let address = "address must be http(s)://host[:port]";
-    let mount = "must be a Vault path of letters";
-    let mut rows: Vec<Row> = vec![
-        (
-            provider,
-            "/metadata/name",
-            json!("a.b"),
-            "metadata.name",
-            "must be a DNS label",
-        ),
-        (
-            provider,
-            "/spec/environment",
-            json!("staging"),
-            "spec.environment",
-            "\"production\"",
-        ),
-        (
-            provider,
-            "/spec/vault/pathPrefix",
-            json!("a/b"),
-            "spec.vault.pathPrefix",
-            SEGMENT,
-        ),
-        (
-            provider,
-            "/spec/vault/pathPrefix",
-            json!("A"),
-            "spec.vault.pathPrefix",
-            SEGMENT,
-        ),
-        (
-            provider,
-            "/spec/vault/pathPrefix",
-            json!("a+"),
-            "spec.vault.pathPrefix",
-            SEGMENT,
-        ),
-        (
-            provider,
-            "/spec/vault",
-            json!({
-                "address": "https://v", "auth": {"kubernetes": {"role": "r"}}, "caBundle": "x",
-                "caSecretRef": {"name": "a", "namespace": "b", "key": "c"},
-            }),
-            "spec.vault",
-            "caBundle and caSecretRef exclude each other",
-        ),
-        (
-            provider,
-            "/spec/vault/auth/kubernetes/mount",
-            json!("a*"),
-            "kubernetes.mount",
-            mount,
-        ),
-        (
-            provider,
-            "/spec/vault/mounts/kv",
-            json!("kv/"),
-            "spec.vault.mounts.kv",
-            mount,
-        ),
-        (
-            provider,
-            "/spec/workloadAuth/mount",
-            json!("{{x}}"),
-            "spec.workloadAuth.mount",
-            mount,
-        ),
-        (
-            provider,
-            "/spec/workloadAuth/method",
-            json!("Token"),
-            "spec.workloadAuth.method",
-            "\"Jwt\"",
-        ),
-    ];
-    for bad in [
-        "https://v/path",
-        "https://v?x=1",
-        "https://me@v",
-        "vault.svc:8200",
-        "ftp://vault",
-    ] {
-        rows.push((
-            provider,
-            "/spec/vault/address",
-            json!(bad),
-            "spec.vault.address",
-            address,
-        ));
-    }
-    for bad in ["9s", "25h", "0s"] {
-        let right = "tokenTtl must be between 10s and 24h";
-        rows.push((
-            provider,
-            "/spec/workloadAuth/tokenTtl",
-            json!(bad),
-            "spec.workloadAuth.tokenTtl",
-            right,
-        ));
-    }
-    rows
-}
-
-fn scope_rows() -> Vec<Row> {
-    let members = "spec.members says which namespaces belong to a Company";
-    let id = "a Global scope has none, the others need one";
-    let all = json!({"namespaceSelector": {}});
-    let mut rows: Vec<Row> = vec![
-        (global, "/spec/id", json!("acme"), "spec.id", id),
-        (company, "/spec/id", Value::Null, "spec.id", id),
-        (global, "/spec/level", json!("Node"), "spec.id", id),
-        (company, "/spec/members", Value::Null, "spec.members", members),
-        (global, "/spec/members", all.clone(), "spec.members", members),
-        (company, "/spec/level", json!("Node"), "spec.members", members),
-        (company, "/spec/level", json!("Team"), "spec.level", "\"Company\""),
-    ];
-    for bad in ["a/b", "a+", "+", "a*", "{{x}}", "Acme", ".a", "a.", "..", "a b"] {
-        rows.push((
-            company,
-            "/spec/id",
-            json!(bad),
-            "spec.id",
-            "id must be one path segment",
-        ));
-    }
-    rows
-}
-
-fn credential_rows() -> Vec<Row> {
-    let from = "from needs exactly one of secretKeyRef and value";
-    let key = |name: &str| json!({"name": name, "from": {"value": "x"}});
-    let both = json!({"value": "x", "secretKeyRef": {"name": "a", "key": "b"}});
-    let mut rows: Vec<Row> = vec![
-        (credential, "/spec/keys/0/from", both, "spec.keys[0].from", from),
-        (
-            credential,
-            "/spec/keys/0/from",
-            json!({}),
-            "spec.keys[0].from",
-            from,
-        ),
-        (credential, "/spec/keys", json!([]), "spec.keys", "at least 1"),
-        (
-            credential,
-            "/spec/keys",
-            json!([key("a"), key("a")]),
-            "spec.keys[1]",
-            "Duplicate value",
-        ),
-        (
-            credential,
-            "/spec/type",
-            json!("Password"),
-            "spec.type",
-            "\"ApiKey\"",
-        ),
-    ];
-    for bad in ["Hubspot", "a/b", "a+", "{{x}}", "-a", "a.b"] {
-        rows.push((credential, "/spec/service", json!(bad), "spec.service", SEGMENT));
-    }
-    for bad in ["a b", "a/b", "-a", "a,b"] {
-        let right = "name must be letters, digits";
-        rows.push((
-            credential,
-            "/spec/keys/0/name",
-            json!(bad),
-            "spec.keys[0].name",
-            right,
-        ));
-    }
-    rows
-}
-
-fn binding_rows() -> Vec<Row> {
-    let unknown = "must be the name of an entry of spec.secrets";
-    let kind = "a Raw file holds one key and needs 'key'";
-    let hubspot = json!({"name": "hubspot", "service": "hubspot"});
-    let file = json!({"path": "a", "format": "Dotenv", "secret": "hubspot"});
-    let variable = json!({"name": "A", "secret": "hubspot", "key": "k"});
-    let mut rows: Vec<Row> = vec![
-        (
-            binding,
-            "/spec/files/0/secret",
-            json!("other"),
-            "spec.files",
-            unknown,
-        ),
-        (binding, "/spec/env/0/secret", json!("other"), "spec.env", unknown),
-        (binding, "/spec/files/0/key", Value::Null, "spec.files[0]", kind),
-        (binding, "/spec/files/1/key", json!("k"), "spec.files[1]", kind),
-        (
-            binding,
-            "/spec/files/0/format",
-            json!("Toml"),
-            "spec.files[0].format",
-            "\"Raw\"",
-        ),
-        (
-            binding,
-            "/spec/secrets/0/service",
-            json!("Hubspot"),
-            "spec.secrets[0].service",
-            SEGMENT,
-        ),
-        (
-            binding,
-            "/spec/secrets",
-            json!([hubspot, hubspot]),
-            "spec.secrets[1]",
-            "Duplicate value",
-        ),
-        (
-            binding,
-            "/spec/files",
-            json!([file, file]),
-            "spec.files[1]",
-            "Duplicate value",
-        ),
-        (
-            binding,
-            "/spec/env",
-            json!([variable, variable]),
-            "spec.env[1]",
-            "Duplicate value",
-        ),
-        (
-            binding,
-            "/spec/serviceAccounts",
-            json!(["web", "web"]),
-            "spec.serviceAccounts[1]",
-            "Duplicate value",
-        ),
-        (
-            binding,
-            "/spec/serviceAccounts",
-            json!([]),
-            "spec.serviceAccounts",
-            "at least 1",
-        ),
-    ];
-    for bad in ["../a", "/a", ".a", "a/../b", "a/.b", "a//b", "a/", "a b"] {
-        rows.push((
-            binding,
-            "/spec/files/0/path",
-            json!(bad),
-            "spec.files[0].path",
-            "path must be relative",
-        ));
-    }
-    for bad in ["KEYSTEAD_X", "A-B", "1A", "A=B"] {
-        let right = "name must be letters, digits and '_'";
-        rows.push((binding, "/spec/env/0/name", json!(bad), "spec.env[0].name", right));
-    }
-    for bad in ["0s", "25h", "500ms"] {
-        let right = "refreshInterval must be between 1s and 24h";
-        rows.push((
-            binding,
-            "/spec/refreshInterval",
-            json!(bad),
-            "spec.refreshInterval",
-            right,
-        ));
-    }
-    rows
 }

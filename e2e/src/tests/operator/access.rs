@@ -255,8 +255,10 @@ fn grants(rig: &Rig<'_>, token: &str) -> Result<()> {
         }
     }
     let own = "production/company/acme/hubspot";
+    let file = rig.path("data.json");
+    std::fs::write(&file, r#"{"data": {"api_key": "written"}}"#)?;
     for line in [
-        format!("bao write {} data=x", rig.kv("data", own)),
+        format!("bao write {} @{}", rig.kv("data", own), file.display()),
         format!("bao write {} max_versions=9", rig.kv("metadata", own)),
         format!("bao delete {}", rig.kv("data", own)),
         format!("bao delete {}", rig.kv("metadata", own)),

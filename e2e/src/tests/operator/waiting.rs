@@ -107,7 +107,6 @@ pub(super) fn other_class(stage: &Stage) -> Result<()> {
                 .replace("@id@-global", "@id@-global2")
         };
         let ours = [
-            namespace("shop", ""),
             rig.provider(),
             global(),
             credential("shop", "ours", "global", "ours", &value("api_key", "x")),
@@ -125,7 +124,7 @@ pub(super) fn other_class(stage: &Stage) -> Result<()> {
             )),
             elsewhere(binding("shop", "theirs", "default", &["theirs"])),
         ];
-        rig.apply(&[theirs.concat(), ours.concat()].concat())?;
+        rig.apply(&[namespace("shop", ""), theirs.concat(), ours.concat()].concat())?;
         let mut operator = rig.operator()?;
         rig.ready(&[
             "secretprovider/@id@",
