@@ -12,6 +12,9 @@ path "sys/policies/acl/keystead.@cluster@.*" { capabilities = ["create", "read",
 path "auth/@workload_mount@/role" { capabilities = ["list"] }
 path "auth/@workload_mount@/role/keystead.@cluster@.*" { capabilities = ["create", "read", "update", "delete"] }
 
+# The cluster's public signing keys in the jwt mount, kept current when the cluster rotates them.
+path "auth/@workload_mount@/config" { capabilities = ["read", "update"] }
+
 # Values: only below the prefix.
 path "@kv@/data/@prefix@/*" { capabilities = ["create", "read", "update"] }
 path "@kv@/metadata/@prefix@/*" { capabilities = ["create", "read", "update", "list"] }

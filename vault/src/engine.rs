@@ -33,6 +33,7 @@ pub async fn apply(client: &Client, store: &impl ValueStore, object: &Object) ->
         Object::KvSecret(secret) => return apply_values(client, store, secret).await,
         Object::Policy(policy) => policy.matches(client).await?,
         Object::Role(role) => role.matches(client).await?,
+        Object::SigningKeys(keys) => keys.matches(client).await?,
     };
     let outcome = match found {
         Some(true) => {
@@ -47,6 +48,7 @@ pub async fn apply(client: &Client, store: &impl ValueStore, object: &Object) ->
     match object {
         Object::Policy(policy) => policy.write(client).await?,
         Object::Role(role) => role.write(client).await?,
+        Object::SigningKeys(keys) => keys.write(client).await?,
         Object::KvSecret(_) => {}
     }
     Ok(Applied {
@@ -56,11 +58,12 @@ pub async fn apply(client: &Client, store: &impl ValueStore, object: &Object) ->
 }
 
 /// Takes away an object that only its name identifies. Values are kept: they may be the only copy.
+/// So are signing keys: whoever still has a token must be able to end it.
 pub async fn remove(client: &Client, object: &Object) -> Result<(), Error> {
     match object {
         Object::Policy(policy) => policy.delete(client).await,
         Object::Role(role) => role.delete(client).await,
-        Object::KvSecret(_) => Ok(()),
+        Object::KvSecret(_) | Object::SigningKeys(_) => Ok(()),
     }
 }
 

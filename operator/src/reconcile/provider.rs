@@ -14,11 +14,14 @@ use keystead_compile::{Key, Problem, ProviderFacts};
 use keystead_crds::SecretProvider;
 use keystead_crds::condition::Reason;
 use keystead_crds::provider::WorkloadMethod;
+use keystead_vault::engine::{self, Outcome};
+use keystead_vault::jwks::KeySet;
 use keystead_vault::name::Letter;
+use keystead_vault::object::{Object, SigningKeys};
 use keystead_vault::{Client, Connection, Error, Login};
 use kube::{Api, ResourceExt as _};
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,7 +77,9 @@ async fn connect(context: &Context, object: &SecretProvider) -> Result<Instant, 
     let link = context.providers.link(&name, connection, login)?;
     let due = keep(&link).await?;
     facts.accessor = match object.spec.workload_auth.method {
-        WorkloadMethod::Jwt => Some(accessor(&link.client, &object.spec.workload_auth.mount).await?),
+        WorkloadMethod::Jwt => {
+            Some(jwt_mount(context, &link.client, &object.spec.workload_auth.mount).await?)
+        }
         WorkloadMethod::Kubernetes => None,
     };
     learn(context, &name, facts);
@@ -117,6 +122,42 @@ async fn authorities(context: &Context, object: &SecretProvider) -> Result<Optio
         return Ok(Some(text.expose().clone()));
     }
     Ok(vault.ca_bundle.clone())
+}
+
+/// Brings the cluster's signing keys into its jwt mount; answers the mount's accessor.
+async fn jwt_mount(context: &Context, client: &Client, mount: &str) -> Result<String, Problem> {
+    let accessor = accessor(client, mount).await?;
+    let keys = signing_keys(&context.client, mount).await?;
+    let object = Object::SigningKeys(keys);
+    let applied = engine::apply(client, &Values::new(&context.client), &object).await?;
+    if applied.outcome != Outcome::Unchanged {
+        tracing::info!(mount, "wrote the cluster's signing keys to Vault");
+    }
+    Ok(accessor)
+}
+
+/// The cluster's public signing keys, as its API server publishes them.
+async fn signing_keys(client: &kube::Client, mount: &str) -> Result<SigningKeys, Problem> {
+    #[derive(Deserialize)]
+    struct Discovery {
+        issuer: String,
+    }
+    let discovery: Discovery = published(client, "/.well-known/openid-configuration").await?;
+    let keys: KeySet = published(client, "/openid/v1/jwks").await?;
+    let keys = keys
+        .to_pem()
+        .map_err(|error| Problem::new(Reason::Invalid, error.to_string()))?;
+    Ok(SigningKeys {
+        mount: mount.to_owned(),
+        keys,
+        issuer: discovery.issuer,
+    })
+}
+
+async fn published<T: DeserializeOwned>(client: &kube::Client, path: &str) -> Result<T, Problem> {
+    let request = http::Request::get(path).body(Vec::new());
+    let request = request.map_err(|error| Problem::new(Reason::KubernetesError, error.to_string()))?;
+    client.request(request).await.map_err(|error| kubernetes(&error))
 }
 
 /// The accessor of an auth mount, by the one path that needs no further rights.

@@ -1,10 +1,12 @@
 //! The typed objects that Keystead keeps in Vault. Each file reads, diffs, writes and deletes one
 //! kind; `engine` decides which of these happens.
 
+mod keys;
 mod kv;
 mod policy;
 mod role;
 
+pub use keys::SigningKeys;
 pub use kv::{KvSecret, Owner, ValueRef, ValueStore};
 pub use policy::Policy;
 pub use role::{AuthRole, RoleMethod};
@@ -20,6 +22,8 @@ pub enum Object {
     Policy(Policy),
     /// A role of an auth mount.
     Role(AuthRole),
+    /// The keys of a jwt mount.
+    SigningKeys(SigningKeys),
 }
 
 impl fmt::Display for Object {
@@ -28,6 +32,7 @@ impl fmt::Display for Object {
             Self::KvSecret(secret) => write!(f, "values {}", secret.path),
             Self::Policy(policy) => write!(f, "policy {}", policy.name),
             Self::Role(role) => write!(f, "role auth/{}/role/{}", role.mount, role.name),
+            Self::SigningKeys(keys) => write!(f, "signing keys {}", keys.path()),
         }
     }
 }

@@ -1,0 +1,62 @@
+//! The keys by which a `jwt` auth mount checks tokens. API: <https://openbao.org/api-docs/auth/jwt/>.
+
+use crate::client::Client;
+use crate::error::Error;
+use serde_json::{Map, Value, json};
+
+/// A cluster's public signing keys in the jwt mount that serves this cluster alone.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SigningKeys {
+    /// Path of the auth mount, without `auth/`.
+    pub mount: String,
+    /// PEM public keys; while the cluster rotates them, the old and the new.
+    pub keys: Vec<String>,
+    /// The tokens' issuer.
+    pub issuer: String,
+}
+
+impl SigningKeys {
+    /// Whether the mount has these very keys. One that fetches its keys by itself is left to that.
+    pub(crate) async fn matches(&self, client: &Client) -> Result<Option<bool>, Error> {
+        let Some(found) = self.read(client).await? else {
+            return Ok(None);
+        };
+        let fetches = ["jwks_url", "oidc_discovery_url"].into_iter().any(|field| {
+            found
+                .get(field)
+                .and_then(Value::as_str)
+                .is_some_and(|url| !url.is_empty())
+        });
+        Ok(Some(
+            fetches
+                || self
+                    .fields()
+                    .iter()
+                    .all(|(name, wanted)| found.get(name) == Some(wanted)),
+        ))
+    }
+
+    /// Writes them beside whatever else is configured: Vault replaces the configuration as a whole.
+    pub(crate) async fn write(&self, client: &Client) -> Result<(), Error> {
+        let mut config = self.read(client).await?.unwrap_or_default();
+        config.retain(|_, value| !value.is_null());
+        config.extend(self.fields());
+        client.write(&self.path(), &Value::Object(config)).await
+    }
+
+    async fn read(&self, client: &Client) -> Result<Option<Map<String, Value>>, Error> {
+        client.read_optional(&self.path()).await
+    }
+
+    pub(crate) fn path(&self) -> String {
+        format!("auth/{}/config", self.mount)
+    }
+
+    fn fields(&self) -> Map<String, Value> {
+        let fields = json!({ "jwt_validation_pubkeys": self.keys, "bound_issuer": self.issuer });
+        match fields {
+            Value::Object(fields) => fields,
+            _ => Map::new(),
+        }
+    }
+}
