@@ -23,6 +23,12 @@ pub struct Args {
         default_value = "/var/run/secrets/keystead/vault/token"
     )]
     pub vault_token_file: PathBuf,
+    /// Name of the Lease in --namespace by which replicas agree on who writes; left out, this one does.
+    #[arg(long, env = "KEYSTEAD_LEASE", requires = "namespace")]
+    pub lease: Option<String>,
+    /// This replica's name in the Lease [default: a random one].
+    #[arg(long, env = "KEYSTEAD_IDENTITY", default_value_t = random_identity(), hide_default_value = true)]
+    pub identity: String,
     /// Where to serve /livez, /readyz and /metrics.
     #[arg(long, env = "KEYSTEAD_ADMIN_LISTEN", default_value = "0.0.0.0:8080")]
     pub admin_listen: SocketAddr,
@@ -65,6 +71,10 @@ pub struct WebhookArgs {
     /// When the kubelet pulls it; left out, the cluster's default.
     #[arg(long, env = "KEYSTEAD_SIDECAR_IMAGE_PULL_POLICY")]
     pub sidecar_image_pull_policy: Option<String>,
+}
+
+fn random_identity() -> String {
+    format!("keystead-{:08x}", fastrand::u32(..))
 }
 
 fn dns_label(text: &str) -> Result<String, String> {

@@ -11,6 +11,7 @@ use keystead_vault::object::Object;
 use kube::Client;
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// What every reconcile needs.
@@ -21,6 +22,8 @@ pub(crate) struct Context {
     pub(crate) metrics: Metrics,
     pub(crate) vault_token_file: PathBuf,
     world: RwLock<World>,
+    /// Whether this replica is the one that writes.
+    leading: AtomicBool,
     /// How each account's last reconcile ended; its bindings report it.
     accounts: Mutex<HashMap<Account, Result<(), Problem>>>,
 }
@@ -34,8 +37,19 @@ impl Context {
             metrics,
             vault_token_file,
             world: RwLock::new(world),
+            leading: AtomicBool::new(false),
             accounts: Mutex::default(),
         }
+    }
+
+    /// From now on this replica writes.
+    pub(crate) fn lead(&self) {
+        self.leading.store(true, Ordering::Release);
+    }
+
+    /// Whether this replica writes.
+    pub(crate) fn is_leading(&self) -> bool {
+        self.leading.load(Ordering::Acquire)
     }
 
     /// All that is declared. Never hold it across a wait.

@@ -6,6 +6,7 @@ pub mod args;
 mod context;
 mod directory;
 mod events;
+mod lease;
 mod metrics;
 mod providers;
 pub mod queue;

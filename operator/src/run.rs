@@ -3,6 +3,7 @@
 use crate::args::{Args, WebhookArgs};
 use crate::context::Context;
 use crate::directory::WorldDirectory;
+use crate::lease::Election;
 use crate::metrics::Metrics;
 use crate::webhook;
 use crate::{reconcile, watch};
@@ -30,6 +31,9 @@ pub enum Error {
     /// Its client can't be made.
     #[error("failed to make a client of the Kubernetes API server")]
     Client(#[source] kube::Error),
+    /// Another replica writes now.
+    #[error("lost the lease: another replica may be writing, so this one ends")]
+    Lease,
     /// The same metric twice.
     #[error("failed to register the metrics")]
     Metrics(#[source] prometheus::Error),
@@ -50,6 +54,8 @@ pub async fn run(args: Args) -> Result<(), Error> {
         cluster,
         class,
         vault_token_file,
+        lease,
+        identity,
         admin_listen,
         log_format: _,
         log_level: _,
@@ -80,14 +86,19 @@ pub async fn run(args: Args) -> Result<(), Error> {
     let (watches, listed) = watches(&context, &readiness, &shutdown);
     let aborted = shutdown.clone();
 
+    let election = lease.map(|name| {
+        let namespace = webhook.namespace.as_deref().unwrap_or_default();
+        Election::new(client.clone(), namespace, name, identity)
+    });
+    let reconcile = async {
+        if !sync(&listed, &shutdown).await {
+            return Ok(());
+        }
+        synced.store(true, Ordering::Release);
+        start(&context);
+        reconcile(&context, election, &shutdown).await
+    };
     let work = async {
-        let reconcile = async {
-            if sync(&listed, &shutdown).await {
-                synced.store(true, Ordering::Release);
-                start(&context);
-                reconcile::run(Arc::clone(&context), shutdown.clone()).await;
-            }
-        };
         let webhook = serve(
             webhook,
             directory,
@@ -96,13 +107,51 @@ pub async fn run(args: Args) -> Result<(), Error> {
             &registry,
             shutdown.clone(),
         );
-        let (result, ..) = tokio::join!(webhook, watches, reconcile, probes.run(shutdown.clone()));
-        result
+        let others = async {
+            tokio::join!(watches, probes.run(shutdown.clone()));
+            Ok(())
+        };
+        // Whichever fails first ends them all.
+        tokio::try_join!(webhook, reconcile, others).map(|_| ())
     };
     tokio::select! {
         result = work => result,
         () = aborted.aborted() => Ok(()),
     }
+}
+
+/// Reconciles: everything while this replica has the lease, and what its webhook needs while another
+/// has. Fails when the lease is lost.
+async fn reconcile(
+    context: &Arc<Context>,
+    mut election: Option<Election>,
+    shutdown: &Shutdown,
+) -> Result<(), Error> {
+    let lead = async {
+        if let Some(election) = &mut election
+            && !election.win(shutdown).await
+        {
+            return Ok(());
+        }
+        context.lead();
+        start(context);
+        match &mut election {
+            None => shutdown.requested().await,
+            Some(election) => tokio::select! {
+                () = election.keep() => return Err(Error::Lease),
+                () = shutdown.requested() => {}
+            },
+        }
+        Ok(())
+    };
+    tokio::select! {
+        Err(error) = lead => return Err(error),
+        () = reconcile::run(Arc::clone(context), shutdown.clone()) => {}
+    }
+    if let Some(mut election) = election.filter(|_| context.is_leading()) {
+        election.release().await;
+    }
+    Ok(())
 }
 
 /// A client whose every request has a deadline, and that leaves retries to the queue.

@@ -75,6 +75,12 @@ async fn work(context: &Arc<Context>, unit: Unit) {
 }
 
 async fn dispatch(context: &Arc<Context>, unit: &Unit) -> Result<Next, Problem> {
+    if !context.is_leading() {
+        return match unit {
+            Unit::Provider(name) => provider::observe(context, name).await,
+            _ => Ok(Next::OnChange),
+        };
+    }
     match unit {
         Unit::Provider(name) => provider::reconcile(context, name).await,
         Unit::Scope(name) => scope::reconcile(context, name).await,

@@ -59,6 +59,21 @@ pub(super) async fn reconcile(context: &Arc<Context>, name: &str) -> Result<Next
     Ok(Next::After(due.min(jitter(CHECK))))
 }
 
+/// What a replica that does not write must know: its webhook tells sidecars whom to trust.
+pub(super) async fn observe(context: &Arc<Context>, name: &str) -> Result<Next, Problem> {
+    let object = {
+        let world = context.world();
+        world.provider(name).filter(|_| !world.is_foreign(name)).cloned()
+    };
+    if let Some(object) = object {
+        let ca = authorities(context, &object).await?;
+        context
+            .world_mut()
+            .set_facts(name, ProviderFacts { ca, accessor: None });
+    }
+    Ok(Next::After(jitter(CHECK)))
+}
+
 /// Logs in or keeps the login, and finds out what compiling needs. Answers when the login is due.
 async fn connect(context: &Context, object: &SecretProvider) -> Result<Instant, Problem> {
     let name = object.name_any();
