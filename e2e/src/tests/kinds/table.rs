@@ -87,7 +87,7 @@ fn binding() -> Value {
 #[rustfmt::skip]
 fn provider_rows() -> Vec<Row> {
     let address = "address must be http(s)://host[:port]";
-    let mount = "must be a Vault path of letters";
+    let mount = "must be a Vault path";
     let ttl = "tokenTtl must be between 10s and 24h";
     let both_cas = json!({
         "address": "https://v", "auth": {"kubernetes": {"role": "r"}}, "caBundle": "x",
