@@ -37,6 +37,8 @@ pub struct World {
     bindings: BTreeMap<Key, Arc<SecretBinding>>,
     namespaces: BTreeMap<String, BTreeMap<String, String>>,
     facts: BTreeMap<String, ProviderFacts>,
+    /// Bindings that are there and can't be read.
+    unreadable: BTreeSet<Key>,
     /// Who declares a service at a scope, oldest first.
     declared: BTreeMap<(String, String), BTreeSet<(Age, Key)>>,
 }
@@ -98,6 +100,15 @@ impl World {
         object: Option<Arc<SecretBinding>>,
     ) -> Option<Arc<SecretBinding>> {
         set(&mut self.bindings, key, object)
+    }
+
+    /// Notes whether a binding is there that can't be read.
+    pub fn set_unreadable_binding(&mut self, key: &Key, unreadable: bool) {
+        if unreadable {
+            self.unreadable.insert(key.clone());
+        } else {
+            self.unreadable.remove(key);
+        }
     }
 
     /// Notes a namespace's labels, or that it is gone; answers whether that changed anything.
@@ -204,6 +215,17 @@ impl World {
     pub fn who_declares(&self, scope: &str, service: &str) -> impl Iterator<Item = &Key> {
         let declared = self.declared.get(&(scope.to_owned(), service.to_owned()));
         declared.into_iter().flatten().map(|(_, key)| key)
+    }
+
+    /// Whether a namespace has a binding that can't be read. What it grants is not known, so nothing
+    /// there may be taken away.
+    pub fn has_unreadable_binding(&self, namespace: &str) -> bool {
+        self.unreadable.iter().any(|key| key.namespace == namespace)
+    }
+
+    /// Whether a namespace's labels are known.
+    pub fn knows(&self, namespace: &str) -> bool {
+        self.namespaces.contains_key(namespace)
     }
 
     /// Whether a selector chooses a namespace. One that is not known yet is chosen by none.

@@ -46,6 +46,8 @@ pub struct SecretBindingSpec {
     /// Whose pods get them: names of service accounts in this namespace.
     #[schemars(length(min = 1, max = 32), inner(length(min = 1, max = 253)))]
     #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    #[x_kube(validation = Rule::new("self.all(name, name.matches('^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$'))")
+        .message("serviceAccounts must be names of service accounts: lower-case letters, digits, '-' and '.'"))]
     pub service_accounts: Vec<String>,
     /// Which services, each under a name that `files` and `env` use.
     #[schemars(length(min = 1, max = 64))]
@@ -85,7 +87,7 @@ pub struct BoundSecret {
 #[x_kube(validation = Rule::new("(self.format == 'Raw') == has(self.key)")
     .message("a Raw file holds one key and needs 'key'; a Dotenv file holds all keys and has none"))]
 pub struct FileSpec {
-    /// Where, relative to `/keystead`: `/`-separated names without `.`, `..` or a leading dot pair.
+    /// Where, relative to `/keystead`: `/`-separated names, none of which begins with a dot.
     #[schemars(length(min = 1, max = 256))]
     #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9_][-._A-Za-z0-9]*(/[A-Za-z0-9_][-._A-Za-z0-9]*)*$')")
         .message("path must be relative, its names made of letters, digits, '-', '_' and '.', none starting with '.'"))]

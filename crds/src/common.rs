@@ -14,13 +14,17 @@ pub struct NameRef {
 }
 
 /// One key of a Secret in another namespace, as cluster-scoped kinds name it.
-#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
 pub struct SecretKeyReference {
     /// Name of the Secret.
     #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$')")
+        .message("name must be the name of a Secret: lower-case letters, digits, '-' and '.'"))]
     pub name: String,
     /// Namespace of the Secret.
     #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')")
+        .message("namespace must be the name of a namespace: lower-case letters, digits and '-'"))]
     pub namespace: String,
     /// Key in the Secret's data.
     #[schemars(length(min = 1, max = 253))]
@@ -28,10 +32,12 @@ pub struct SecretKeyReference {
 }
 
 /// One key of a Secret in the object's own namespace.
-#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
 pub struct LocalSecretKeyReference {
     /// Name of the Secret.
     #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$')")
+        .message("name must be the name of a Secret: lower-case letters, digits, '-' and '.'"))]
     pub name: String,
     /// Key in the Secret's data.
     #[schemars(length(min = 1, max = 253))]

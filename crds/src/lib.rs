@@ -26,11 +26,6 @@ pub use credential::{Credential, CredentialSpec};
 pub use provider::{SecretProvider, SecretProviderSpec};
 pub use scope::{Level, SecretScope, SecretScopeSpec};
 
-/// API group of every kind.
-pub const GROUP: &str = "keystead.dev";
-/// The one served and stored version.
-pub const VERSION: &str = "v1alpha1";
-
 /// Every kind's definition, in the order they are documented.
 pub fn definitions()
 -> Vec<k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition> {

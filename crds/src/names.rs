@@ -7,12 +7,6 @@ pub const INJECT_LABEL: &str = "keystead.dev/inject";
 /// Annotation the webhook leaves on a pod it has injected: the names of the bindings it used.
 pub const INJECTED_ANNOTATION: &str = "keystead.dev/injected";
 
-/// Annotation on any of our objects: a changed value reconciles it at once.
-pub const SYNC_ANNOTATION: &str = "keystead.dev/sync";
-
-/// Prefix of every label and annotation of ours.
-pub const PREFIX: &str = "keystead.dev/";
-
 /// Name of the injected container.
 pub const CONTAINER: &str = "keystead";
 
@@ -49,3 +43,48 @@ pub const NODE_ENV: &str = "KEYSTEAD_NODE";
 pub const POD_IP_ENV: &str = "KEYSTEAD_POD_IP";
 /// Port of `/livez`, `/readyz` and `/metrics` on the pod's address.
 pub const SIDECAR_PORT: u16 = 9102;
+
+/// Whether a text is a DNS label (RFC 1123), as names of namespaces and clusters are.
+pub fn is_dns_label(text: &str) -> bool {
+    text.len() <= 63 && !text.contains('.') && is_dns_subdomain(text)
+}
+
+/// Whether a text is a DNS subdomain (RFC 1123), as most names in Kubernetes are. There is no upper
+/// case in one: Vault folds the case of names, so two that differ by it would be one.
+pub fn is_dns_subdomain(text: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.');
+    let outer =
+        |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    let bytes = text.as_bytes();
+    text.len() <= 253 && bytes.iter().copied().all(inner) && outer(bytes.first()) && outer(bytes.last())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_kubernetes() {
+        for good in ["a", "web", "web-1", "0"] {
+            assert!(is_dns_label(good) && is_dns_subdomain(good), "{good}");
+        }
+        assert!(is_dns_subdomain("web.v2") && !is_dns_label("web.v2"));
+        let (label, name) = ("a".repeat(64), "a".repeat(254));
+        for bad in [
+            "",
+            "WEB",
+            "-a",
+            "a-",
+            "a*",
+            "a/b",
+            "..",
+            "{{a}}",
+            "a b",
+            "a+",
+            label.as_str(),
+        ] {
+            assert!(!is_dns_label(bad), "{bad}");
+        }
+        assert!(!is_dns_subdomain(&name) && !is_dns_subdomain("../a") && !is_dns_subdomain("WEB"));
+    }
+}

@@ -105,7 +105,7 @@ pub struct KubernetesLogin {
     /// Path of the auth mount, without `auth/`.
     #[serde(default = "default_operator_mount")]
     #[schemars(length(min = 1, max = 128))]
-    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9]([-_./A-Za-z0-9]*[A-Za-z0-9])?$')").message("mount must be a Vault path of letters, digits, '-', '_', '.' and '/'"))]
+    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9][-_.A-Za-z0-9]*(/[A-Za-z0-9][-_.A-Za-z0-9]*)*$')").message("mount must be a Vault path: segments of letters, digits, '-', '_' and '.' between single '/'"))]
     pub mount: String,
     /// The role to log in with.
     #[schemars(length(min = 1, max = 253))]
@@ -118,7 +118,8 @@ pub struct Mounts {
     /// A KV engine of version 2.
     #[serde(default = "default_kv")]
     #[schemars(length(min = 1, max = 128))]
-    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9]([-_./A-Za-z0-9]*[A-Za-z0-9])?$')").message("kv must be a Vault path of letters, digits, '-', '_', '.' and '/'"))]
+    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9][-_.A-Za-z0-9]*(/[A-Za-z0-9][-_.A-Za-z0-9]*)*$')").message("kv must be a Vault path: segments of letters, digits, '-', '_' and '.' between single '/'"))]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("mounts.kv is immutable: values would be left behind"))]
     pub kv: String,
 }
 
@@ -128,10 +129,12 @@ pub struct Mounts {
 pub struct WorkloadAuth {
     /// `Kubernetes`: Vault asks the API server about each token. `Jwt`: Vault checks the token's
     /// signature itself and needs no way back to the cluster; scopes of level `Node` need it.
+    #[x_kube(validation = Rule::new("self == oldSelf").message("workloadAuth.method is immutable: roles would be left behind; create another SecretProvider"))]
     pub method: WorkloadMethod,
     /// Path of the auth mount, without `auth/`. A `Jwt` mount must serve this cluster alone.
     #[schemars(length(min = 1, max = 128))]
-    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9]([-_./A-Za-z0-9]*[A-Za-z0-9])?$')").message("mount must be a Vault path of letters, digits, '-', '_', '.' and '/'"))]
+    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9][-_.A-Za-z0-9]*(/[A-Za-z0-9][-_.A-Za-z0-9]*)*$')").message("mount must be a Vault path: segments of letters, digits, '-', '_' and '.' between single '/'"))]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("workloadAuth.mount is immutable: roles would be left behind; create another SecretProvider"))]
     pub mount: String,
     /// Audience of the pods' projected tokens.
     #[serde(default = "default_audience")]

@@ -55,9 +55,9 @@ pub fn by_binding(key: &Key, states: &[&SecretBinding]) -> Vec<Unit> {
 
 /// A namespace's labels changed: who may write there, and what its accounts are members of.
 pub fn by_namespace(world: &World, namespace: &str) -> Vec<Unit> {
-    let mut units: Vec<Unit> = world
-        .credentials_in(namespace)
-        .map(|(key, _)| Unit::Credential(key.clone()))
+    let credentials = world.credentials_in(namespace);
+    let mut units: Vec<Unit> = credentials
+        .flat_map(|(key, found)| by_credential(world, key, &[found]))
         .collect();
     for (key, binding) in world.bindings_in(namespace) {
         units.extend(by_binding(key, &[binding]));

@@ -78,10 +78,7 @@ fn random_identity() -> String {
 }
 
 fn dns_label(text: &str) -> Result<String, String> {
-    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    let outer = |byte: Option<u8>| byte.is_some_and(|byte| inner(byte) && byte != b'-');
-    let fits = text.len() <= 63 && text.bytes().all(inner);
-    if fits && outer(text.bytes().next()) && outer(text.bytes().last()) {
+    if keystead_crds::names::is_dns_label(text) {
         return Ok(text.to_owned());
     }
     Err("expected a DNS label: lower-case letters, digits and '-', at most 63, no '-' at the ends".into())

@@ -1,15 +1,15 @@
 //! What every reconcile needs, once.
 
 use crate::metrics::Metrics;
-use crate::providers::Providers;
+use crate::providers::{Declaration, Providers};
 use crate::queue::Queue;
 use crate::values::Values;
-use keystead_compile::kinds::binding::Account;
-use keystead_compile::{Problem, World};
+use keystead_compile::kinds::binding::{self, Account};
+use keystead_compile::{Key, Problem, World};
 use keystead_vault::engine::{self, Applied};
 use keystead_vault::object::Object;
 use kube::Client;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -25,7 +25,33 @@ pub(crate) struct Context {
     /// Whether this replica is the one that writes.
     leading: AtomicBool,
     /// How each account's last reconcile ended; its bindings report it.
-    accounts: Mutex<HashMap<Account, Result<(), Problem>>>,
+    accounts: Mutex<HashMap<Account, Reconciled>>,
+}
+
+/// What an account was compiled from, and how its reconcile ended.
+pub(crate) type Reconciled = (Sources, Result<(), Problem>);
+
+/// The bindings an account was compiled from, each by its generation.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Sources(BTreeMap<Key, Option<i64>>);
+
+impl Sources {
+    /// What an account is compiled from now.
+    pub(crate) fn of(world: &World, account: &Account) -> Self {
+        let bindings = world.bindings_in(&account.namespace);
+        let naming =
+            bindings.filter(|(key, found)| binding::accounts(key, found).any(|named| named == *account));
+        Self(
+            naming
+                .map(|(key, found)| (key.clone(), found.metadata.generation))
+                .collect(),
+        )
+    }
+
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 impl Context {
@@ -62,6 +88,12 @@ impl Context {
         self.world.write().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether a provider's own reconcile is still to come, which queues whoever depends on it.
+    pub(crate) fn waits_for(&self, world: &World, provider: &str) -> bool {
+        let declared = world.provider(provider).map(|found| Declaration::of(found));
+        declared.is_some_and(|declaration| self.providers.is_pending(provider, &declaration))
+    }
+
     /// Makes one object in a provider's Vault as it should be.
     pub(crate) async fn apply(&self, provider: &str, object: &Object) -> Result<Applied, Problem> {
         let vault = self.providers.client(provider)?;
@@ -86,17 +118,21 @@ impl Context {
         Ok(())
     }
 
-    /// How an account's last reconcile ended; none if it has not been reconciled.
-    pub(crate) fn account(&self, account: &Account) -> Option<Result<(), Problem>> {
-        self.accounts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(account)
-            .cloned()
+    /// How an account's last reconcile ended; none if it has not been reconciled from this generation
+    /// of the binding.
+    pub(crate) fn account(
+        &self,
+        account: &Account,
+        key: &Key,
+        generation: Option<i64>,
+    ) -> Option<Result<(), Problem>> {
+        let accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        let (from, result) = accounts.get(account)?;
+        (from.0.get(key) == Some(&generation)).then(|| result.clone())
     }
 
     /// Notes how an account's reconcile ended; answers whether that is news.
-    pub(crate) fn note_account(&self, account: &Account, result: Option<Result<(), Problem>>) -> bool {
+    pub(crate) fn note_account(&self, account: &Account, result: Option<Reconciled>) -> bool {
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
         match result {
             None => accounts.remove(account).is_some(),

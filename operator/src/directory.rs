@@ -20,6 +20,7 @@ impl Directory for WorldDirectory {
         match pod::compile(&self.context.world(), namespace, service_account) {
             Ok(Bound::No) => Lookup::NoBinding,
             Ok(Bound::Elsewhere) => Lookup::Elsewhere,
+            Ok(Bound::NotYet) => Lookup::NotReady,
             Ok(Bound::Yes(secrets)) => Lookup::Found(secrets),
             Err(problem) => Lookup::Refused(problem.message),
         }

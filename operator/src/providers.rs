@@ -1,10 +1,16 @@
 //! The logins: one session per provider, shared by all that is reconciled there.
 
 use keystead_compile::Problem;
+use keystead_crds::SecretProvider;
 use keystead_crds::condition::Reason;
 use keystead_vault::{Client, Connection, Error, Login, Session};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::time::{Instant, timeout};
+
+/// Longest time for giving a token back.
+const REVOKE_DEADLINE: Duration = Duration::from_secs(2);
 
 /// The logins of all providers.
 #[derive(Default)]
@@ -13,8 +19,19 @@ pub(crate) struct Providers(Mutex<HashMap<String, Entry>>);
 #[derive(Default)]
 struct Entry {
     link: Option<Arc<Link>>,
-    /// How the provider's last reconcile ended; none before the first.
-    state: Option<Result<(), Problem>>,
+    /// How the last reconcile ended, and of which declaration; none before the first.
+    state: Option<(Declaration, Result<(), Problem>)>,
+    /// What those who wait for it were last told.
+    told: Option<Result<(), Reason>>,
+    /// Whether what was undeclared while nobody looked was found.
+    swept: bool,
+}
+
+/// Which provider a state speaks of: one made anew under the same name, or changed, is another.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Declaration {
+    uid: Option<String>,
+    generation: Option<i64>,
 }
 
 /// One login.
@@ -25,10 +42,22 @@ pub(crate) struct Link {
     pub(crate) client: Client,
     /// Only the provider's own reconcile takes it.
     pub(crate) session: tokio::sync::Mutex<Session>,
+    /// When a new token was last asked for because Vault refused the one before.
+    refused: Mutex<Option<Instant>>,
+}
+
+impl Declaration {
+    /// The declaration as it is now.
+    pub(crate) fn of(provider: &SecretProvider) -> Self {
+        Self {
+            uid: provider.metadata.uid.clone(),
+            generation: provider.metadata.generation,
+        }
+    }
 }
 
 impl Providers {
-    /// The link that talks to this server by this login: the one there is, or a new one.
+    /// The link that talks to this server by this login: the one there is, or a new one in its place.
     pub(crate) fn link(&self, name: &str, connection: Connection, login: Login) -> Result<Arc<Link>, Error> {
         let mut entries = self.entries();
         let entry = entries.entry(name.to_owned()).or_default();
@@ -45,32 +74,81 @@ impl Providers {
             login,
             client,
             session,
+            refused: Mutex::default(),
         });
-        *entry = Entry {
-            link: Some(Arc::clone(&link)),
-            state: None,
-        };
+        let old = std::mem::replace(
+            entry,
+            Entry {
+                link: Some(Arc::clone(&link)),
+                ..Entry::default()
+            },
+        );
+        if let Some(old) = old.link {
+            tokio::spawn(async move { old.end().await });
+        }
         Ok(link)
     }
 
     /// Notes how the provider's reconcile ended. Answers whether those who wait for it should look
     /// again: it is there now, or not there for another reason. While it is away, what is in Vault
     /// stays as declared, so nobody is told.
-    pub(crate) fn note(&self, name: &str, state: Result<(), Problem>) -> bool {
+    pub(crate) fn note(&self, name: &str, declaration: Declaration, state: &Result<(), Problem>) -> bool {
         let mut entries = self.entries();
         let entry = entries.entry(name.to_owned()).or_default();
-        let before = entry.state.replace(state.clone());
-        before != Some(Ok(())) && before != Some(state)
+        let new = (declaration, state.clone());
+        let before = entry.state.replace(new.clone());
+        let same = before
+            .as_ref()
+            .is_some_and(|(declaration, state)| (declaration, state.is_ok()) == (&new.0, new.1.is_ok()));
+        let changed = before.is_none_or(|(declaration, _)| declaration != new.0);
+        let tell = match (state, &entry.told) {
+            (Ok(()), _) => !same,
+            (Err(_), Some(Ok(()))) => changed,
+            (Err(problem), Some(Err(reason))) => changed || problem.reason != *reason,
+            (Err(_), None) => true,
+        };
+        if tell {
+            entry.told = Some(state.clone().map_err(|problem| problem.reason));
+        }
+        tell
     }
 
-    /// Whether the provider's first reconcile is still to come. It queues whoever waits for it.
-    pub(crate) fn is_pending(&self, name: &str) -> bool {
-        self.entries().get(name).is_none_or(|entry| entry.state.is_none())
+    /// Whether the provider's reconcile, as it is declared now, is still to come. It queues whoever
+    /// waits for it.
+    pub(crate) fn is_pending(&self, name: &str, declaration: &Declaration) -> bool {
+        let entries = self.entries();
+        let state = entries.get(name).and_then(|entry| entry.state.as_ref());
+        state.is_none_or(|(reconciled, _)| reconciled != declaration)
+    }
+
+    /// Whether what is left behind in this provider's Vault was found already.
+    pub(crate) fn is_swept(&self, name: &str) -> bool {
+        self.entries().get(name).is_some_and(|entry| entry.swept)
+    }
+
+    /// It was.
+    pub(crate) fn note_swept(&self, name: &str) {
+        if let Some(entry) = self.entries().get_mut(name) {
+            entry.swept = true;
+        }
     }
 
     /// A provider is gone.
     pub(crate) fn remove(&self, name: &str) {
-        self.entries().remove(name);
+        let link = self.entries().remove(name).and_then(|entry| entry.link);
+        if let Some(link) = link {
+            tokio::spawn(async move { link.end().await });
+        }
+    }
+
+    /// Ends every session.
+    pub(crate) async fn end(&self) {
+        let links: Vec<_> = self
+            .entries()
+            .drain()
+            .filter_map(|(_, entry)| entry.link)
+            .collect();
+        futures::future::join_all(links.iter().map(|link| link.end())).await;
     }
 
     /// A client that is logged in, or why there is none.
@@ -81,11 +159,12 @@ impl Providers {
             entry.and_then(|entry| entry.link.as_ref()),
             entry.and_then(|entry| entry.state.as_ref()),
         ) {
-            (Some(link), Some(Ok(()))) => Ok(link.client.clone()),
-            (_, Some(Err(problem))) => {
-                let message = format!("waiting for SecretProvider {name}: {problem}");
-                Err(Problem::new(problem.reason, message))
-            }
+            (Some(link), Some((_, Ok(())))) => Ok(link.client.clone()),
+            (_, Some((_, Err(problem)))) => Err(Problem::new(
+                problem.reason,
+                // The provider's own condition has the details, which may change by the minute.
+                format!("waiting for SecretProvider {name}: {}", problem.reason.as_str()),
+            )),
             _ => Err(Problem::new(
                 Reason::NotFound,
                 format!("waiting for SecretProvider {name}"),
@@ -98,25 +177,78 @@ impl Providers {
     }
 }
 
+impl Link {
+    /// Whether a token that Vault refuses may be replaced now; if so, that is noted.
+    pub(crate) fn may_log_in_anew(&self, pause: Duration) -> bool {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let may = refused.is_none_or(|when| when.elapsed() >= pause);
+        if may {
+            *refused = Some(Instant::now());
+        }
+        may
+    }
+
+    /// Gives the token back. If that does not work it ends at its time to live.
+    async fn end(&self) {
+        let revoked = timeout(REVOKE_DEADLINE, async {
+            self.session.lock().await.revoke().await
+        })
+        .await;
+        if !matches!(revoked, Ok(Ok(()))) {
+            tracing::debug!(
+                address = self.client.address(),
+                "the operator's token was not revoked"
+            );
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn declared(generation: i64) -> Declaration {
+        Declaration {
+            uid: None,
+            generation: Some(generation),
+        }
+    }
+
+    fn away(reason: Reason) -> Result<(), Problem> {
+        Err(Problem::new(reason, "whatever the transport says this time"))
+    }
+
     #[test]
     fn those_who_wait_look_again_when_it_helps() {
         let providers = Providers::default();
-        let away = || Err(Problem::new(Reason::VaultUnreachable, "away"));
-        assert!(providers.is_pending("p"));
-        assert!(providers.note("p", away()), "the first answer");
-        assert!(!providers.is_pending("p"));
-        assert!(!providers.note("p", away()), "nothing new");
+        let note = |state: Result<(), Problem>| providers.note("p", declared(1), &state);
+        assert!(providers.is_pending("p", &declared(1)));
+        assert!(note(away(Reason::VaultUnreachable)), "the first answer");
+        assert!(!providers.is_pending("p", &declared(1)));
+        assert!(!note(away(Reason::VaultUnreachable)), "nothing new");
+        assert!(note(away(Reason::VaultSealed)), "another reason");
+        assert!(note(Ok(())), "there");
+        assert!(!note(Ok(())));
+    }
+
+    #[test]
+    fn an_outage_tells_nobody_whatever_its_reasons() {
+        let providers = Providers::default();
+        let note = |state: Result<(), Problem>| providers.note("p", declared(1), &state);
+        assert!(note(Ok(())));
+        assert!(!note(away(Reason::VaultUnreachable)));
+        assert!(!note(away(Reason::VaultSealed)));
+        assert!(note(Ok(())), "there again: who failed meanwhile goes on");
+    }
+
+    #[test]
+    fn a_changed_provider_is_pending_again() {
+        let providers = Providers::default();
+        assert!(providers.note("p", declared(1), &Ok(())));
+        assert!(providers.is_pending("p", &declared(2)));
         assert!(
-            providers.note("p", Err(Problem::new(Reason::VaultSealed, "sealed"))),
-            "another reason"
+            providers.note("p", declared(2), &away(Reason::VaultUnreachable)),
+            "it never was there as declared"
         );
-        assert!(providers.note("p", Ok(())), "there");
-        assert!(!providers.note("p", Ok(())));
-        assert!(!providers.note("p", away()), "what is in Vault stays as declared");
-        assert!(providers.note("p", Ok(())), "there again");
     }
 }

@@ -136,18 +136,17 @@ async fn reconcile(
         context.lead();
         start(context);
         match &mut election {
-            None => shutdown.requested().await,
-            Some(election) => tokio::select! {
-                () = election.keep() => return Err(Error::Lease),
-                () = shutdown.requested() => {}
-            },
+            None => std::future::pending().await,
+            // Kept until the last reconcile has ended.
+            Some(election) => election.keep().await,
         }
-        Ok(())
+        Err(Error::Lease)
     };
     tokio::select! {
         Err(error) = lead => return Err(error),
         () = reconcile::run(Arc::clone(context), shutdown.clone()) => {}
     }
+    context.providers.end().await;
     if let Some(mut election) = election.filter(|_| context.is_leading()) {
         election.release().await;
     }

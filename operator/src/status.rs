@@ -44,6 +44,23 @@ where
     if before == Some(&status) {
         return Ok(None);
     }
+    let patch = json!({
+        "apiVersion": K::api_version(&()),
+        "kind": K::kind(&()),
+        // One made anew under the same name does not get the old one's status.
+        "metadata": { "uid": object.meta().uid },
+        "status": status,
+    });
+    let parameters = PatchParams::apply(MANAGER).force();
+    let written = match api
+        .patch_status(&object.name_any(), &parameters, &Patch::Apply(patch))
+        .await
+    {
+        Ok(written) => written,
+        // It was deleted meanwhile, or made anew: nobody will read this status.
+        Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => return Ok(None),
+        Err(error) => return Err(error),
+    };
     if let Some((warning, reason, message)) = news {
         let name = object.name_any();
         tracing::info!(kind = %K::kind(&()), namespace = object.namespace(), name, reason, message, "condition changed");
@@ -56,17 +73,7 @@ where
         )
         .await;
     }
-    let patch = json!({ "apiVersion": K::api_version(&()), "kind": K::kind(&()), "status": status });
-    let parameters = PatchParams::apply(MANAGER).force();
-    match api
-        .patch_status(&object.name_any(), &parameters, &Patch::Apply(patch))
-        .await
-    {
-        Ok(written) => Ok(Some(written)),
-        // It was deleted meanwhile; nobody will read its status.
-        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(None),
-        Err(error) => Err(error),
-    }
+    Ok(Some(written))
 }
 
 /// The status there should be. The time of the last transition moves only when the answer does.

@@ -31,12 +31,19 @@ pub(crate) trait Declared:
     fn put(world: &mut World, key: &Key, object: Option<Arc<Self>>) -> Option<Arc<Self>>;
     /// All that the world has of this kind.
     fn keys(world: &World) -> BTreeSet<Key>;
-    /// Takes over an object as the API server answered a write of its status. A watch may bring an
-    /// older one for a moment; it brings the newest in the end.
+    /// Takes over an object as the API server answered a write of its status: only if the world
+    /// still has it as it was written, since a watch may have brought more meanwhile.
     fn remember(world: &mut World, key: &Key, mut object: Self) {
-        object.meta_mut().managed_fields = None;
-        Self::put(world, key, Some(Arc::new(object)));
+        let current = Self::get(world, key);
+        if current.is_some_and(|current| !matters(current.as_ref(), &object) && !is_older(&object, current)) {
+            object.meta_mut().managed_fields = None;
+            Self::put(world, key, Some(Arc::new(object)));
+        }
     }
+    /// What stands in the world.
+    fn get<'a>(world: &'a World, key: &Key) -> Option<&'a Arc<Self>>;
+    /// Notes whether an object is there that can't be read.
+    fn note_unreadable(_: &mut World, _: &Key, _: bool) {}
     /// What a change touches; `states` is the object before and after, as far as there is one.
     fn affected(world: &World, key: &Key, states: &[&Self]) -> Vec<Unit>;
 }
@@ -59,7 +66,11 @@ pub(crate) async fn declared<K: Declared>(context: Arc<Context>, listed: Conditi
             listed.set(true);
         }
         watcher::Event::Apply(guard) => store(&context, guard, listed.is_met()),
-        watcher::Event::Delete(guard) => change::<K>(&context, &Key::of(&guard), None, listed.is_met()),
+        watcher::Event::Delete(guard) => {
+            let key = Key::of(&guard);
+            K::note_unreadable(&mut context.world_mut(), &key, false);
+            change::<K>(&context, &key, None, listed.is_met());
+        }
     })
     .await;
 }
@@ -124,32 +135,48 @@ async fn follow<K>(
     }
 }
 
-/// Stores an object as it came. One that can't be read counts as not there.
+/// Stores an object as it came. One that can't be read leaves what was known of it in place.
 fn store<K: Declared>(context: &Context, guard: DeserializeGuard<K>, synced: bool) {
     let key = Key::of(&guard);
-    let object = match guard.0 {
+    match guard.0 {
         Ok(mut object) => {
             // Nothing reads them, and they are the half of an object.
             object.meta_mut().managed_fields = None;
-            Some(Arc::new(object))
+            K::note_unreadable(&mut context.world_mut(), &key, false);
+            change::<K>(context, &key, Some(&Arc::new(object)), synced);
         }
         Err(error) => {
-            tracing::warn!(kind = %K::kind(&()), ?key, error = %error.error, "an object can't be read and is left out");
-            None
+            K::note_unreadable(&mut context.world_mut(), &key, true);
+            tracing::warn!(kind = %K::kind(&()), ?key, error = %error.error, "an object can't be read; what it said before holds");
         }
-    };
-    change::<K>(context, &key, object.as_ref(), synced);
+    }
 }
 
 /// Changes the world and queues what that touches. Before the first list is complete nothing is
 /// queued: a world of which a half is missing would have the other half deleted.
 fn change<K: Declared>(context: &Context, key: &Key, new: Option<&Arc<K>>, synced: bool) {
-    let old = K::put(&mut context.world_mut(), key, new.cloned());
+    let old = {
+        let mut world = context.world_mut();
+        let late =
+            matches!((K::get(&world, key), new), (Some(old), Some(new)) if is_older(new.as_ref(), old));
+        if late {
+            return;
+        }
+        K::put(&mut world, key, new.cloned())
+    };
     let same = matches!((&old, new), (Some(old), Some(new)) if !matters(old.as_ref(), new.as_ref()));
     if synced && !same {
         let states: Vec<&K> = old.iter().chain(new).map(AsRef::as_ref).collect();
         push(context, K::affected(&context.world(), key, &states));
     }
+}
+
+/// Whether `one` is an earlier state of the same object than `other`. Versions can be compared since
+/// Kubernetes 1.35; where they are no numbers, nothing is older.
+fn is_older<K: Resource>(one: &K, other: &K) -> bool {
+    let version = |object: &K| object.meta().resource_version.as_ref()?.parse::<u128>().ok();
+    one.meta().uid == other.meta().uid
+        && matches!((version(one), version(other)), (Some(one), Some(other)) if one < other)
 }
 
 /// Whether more changed than the status.
@@ -178,6 +205,10 @@ impl Declared for SecretProvider {
         world.set_provider(&key.name, object)
     }
 
+    fn get<'a>(world: &'a World, key: &Key) -> Option<&'a Arc<Self>> {
+        world.provider(&key.name)
+    }
+
     fn keys(world: &World) -> BTreeSet<Key> {
         world.providers().map(|found| Key::of(found.as_ref())).collect()
     }
@@ -190,6 +221,10 @@ impl Declared for SecretProvider {
 impl Declared for SecretScope {
     fn put(world: &mut World, key: &Key, object: Option<Arc<Self>>) -> Option<Arc<Self>> {
         world.set_scope(&key.name, object)
+    }
+
+    fn get<'a>(world: &'a World, key: &Key) -> Option<&'a Arc<Self>> {
+        world.scope(&key.name)
     }
 
     fn keys(world: &World) -> BTreeSet<Key> {
@@ -210,6 +245,10 @@ impl Declared for Credential {
         world.set_credential(key.clone(), object)
     }
 
+    fn get<'a>(world: &'a World, key: &Key) -> Option<&'a Arc<Self>> {
+        world.credential(key)
+    }
+
     fn keys(world: &World) -> BTreeSet<Key> {
         world.credentials().map(|(key, _)| key.clone()).collect()
     }
@@ -222,6 +261,14 @@ impl Declared for Credential {
 impl Declared for SecretBinding {
     fn put(world: &mut World, key: &Key, object: Option<Arc<Self>>) -> Option<Arc<Self>> {
         world.set_binding(key.clone(), object)
+    }
+
+    fn get<'a>(world: &'a World, key: &Key) -> Option<&'a Arc<Self>> {
+        world.binding(key)
+    }
+
+    fn note_unreadable(world: &mut World, key: &Key, unreadable: bool) {
+        world.set_unreadable_binding(key, unreadable);
     }
 
     fn keys(world: &World) -> BTreeSet<Key> {

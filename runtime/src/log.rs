@@ -50,7 +50,7 @@ pub fn init(format: Format, filter: &str) -> Result<(), Error> {
 /// Everyone may speak, except the crates that put what a server answered into their lines.
 fn may_speak(line: &Metadata<'_>) -> bool {
     let speaker = line.target().split("::").next().unwrap_or_default();
-    !matches!(speaker, "rustify" | "vaultrs")
+    !matches!(speaker, "kube_client" | "rustify" | "vaultrs")
 }
 
 /// An error with all its causes, in one line: `failed to read Secret a/b: no answer within 10 s`.

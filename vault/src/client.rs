@@ -263,7 +263,8 @@ impl Client {
         };
         let why = content.as_deref().map(vault_words).unwrap_or_default();
         match code {
-            404 => Error::NotFound { request },
+            // Without words nothing is there; with words there is no such engine.
+            404 if why.is_empty() => Error::NotFound { request },
             403 => Error::Denied { request },
             503 if why.contains("sealed") => Error::Sealed {
                 address: self.address().into(),

@@ -8,10 +8,15 @@ use serde::de::IgnoredAny;
 use serde_json::json;
 use std::path::PathBuf;
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 /// A token is replaced when a renewal leaves it less than this part of its first life.
 const LEAST_PART_LEFT: f64 = 0.5;
+/// Longest time for revoking a token that was given up: a login waits for it.
+const REVOKE_DEADLINE: Duration = Duration::from_secs(2);
+
+/// Ends the token that asks.
+const REVOKE: &str = "auth/token/revoke-self";
 
 /// How to log in. Vault's `kubernetes` and `jwt` methods take the same request.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -29,6 +34,8 @@ pub struct Session {
     client: Client,
     login: Login,
     token: Option<Token>,
+    /// Tokens that were given up. They may be alive, so they are revoked when the next one is there.
+    retired: Vec<Sensitive<String>>,
 }
 
 #[derive(Clone)]
@@ -58,6 +65,7 @@ impl Session {
             client,
             login,
             token: None,
+            retired: Vec::new(),
         }
     }
 
@@ -76,20 +84,32 @@ impl Session {
         match self.token.clone() {
             None => self.log_in().await,
             Some(token) if Instant::now() < token.due => Ok(Kept::Fresh),
-            Some(token) if !token.renewable => self.replace(token).await,
+            Some(token) if !token.renewable => self.log_in().await,
             Some(token) => self.renew(token).await,
         }
     }
 
-    /// Forgets the token, so that the next [`Self::keep`] logs in. For a token that Vault refuses.
+    /// Gives the token up, so that the next [`Self::keep`] logs in. For a token that Vault refuses: a
+    /// path may be all it refuses, so the token is revoked once its successor is there.
     pub fn forget(&mut self) {
-        self.token = None;
+        if let Some(token) = self.token.take() {
+            self.retired.push(token.secret);
+        }
     }
 
     /// Ends the session at Vault, and with it every lease it made.
     pub async fn revoke(&mut self) -> Result<(), Error> {
-        let Some(_) = self.token.take() else { return Ok(()) };
-        let result = self.client.write("auth/token/revoke-self", &json!({})).await;
+        let current = self.token.take();
+        let Self { client, retired, .. } = self;
+        let (result, ()) = tokio::join!(
+            async {
+                match current {
+                    Some(_) => client.write(REVOKE, &json!({})).await,
+                    None => Ok(()),
+                }
+            },
+            revoke_all(client, retired),
+        );
         self.client.clear_token();
         result
     }
@@ -105,8 +125,8 @@ impl Session {
                     .auth
                     .map_or(Duration::ZERO, |auth| Duration::from_secs(auth.lease_duration));
                 if left < token.full.mul_f64(LEAST_PART_LEFT) {
-                    // Its maximum is near. The new token comes first, so that nothing is ever refused.
-                    return self.replace(token).await;
+                    // Its maximum is near.
+                    return self.log_in().await;
                 }
                 self.token = Some(Token {
                     due: renewal(left),
@@ -114,24 +134,21 @@ impl Session {
                 });
                 Ok(Kept::Renewed)
             }
-            Err(Error::Denied { .. } | Error::Refused { .. }) => self.log_in().await,
+            Err(Error::Refused { .. }) => self.log_in().await,
+            Err(Error::Denied { .. }) => {
+                // It is dead, or has no right to renew itself.
+                self.forget();
+                self.log_in().await
+            }
             Err(error) => Err(error),
         }
     }
 
-    async fn replace(&mut self, old: Token) -> Result<Kept, Error> {
-        let kept = self.log_in().await?;
-        let retired = self.client.with_token(&old.secret)?;
-        if let Err(error) = retired.write("auth/token/revoke-self", &json!({})).await {
-            // It ends by itself at its time to live.
-            tracing::debug!(%error, "the replaced token could not be revoked");
-        }
-        Ok(kept)
-    }
-
+    /// A new token. The one there was stays until it is there, so that nothing is ever refused.
     async fn log_in(&mut self) -> Result<Kept, Error> {
         let auth = log_in(&self.client, &self.login).await?;
         self.client.set_token(&auth.client_token)?;
+        self.forget();
         let full = Duration::from_secs(auth.lease_duration);
         self.token = Some(Token {
             secret: auth.client_token,
@@ -139,8 +156,30 @@ impl Session {
             renewable: auth.renewable,
             due: renewal(full),
         });
+        revoke_all(&self.client, &mut self.retired).await;
         Ok(Kept::LoggedIn)
     }
+}
+
+/// Revokes tokens that are used no more, as far as Vault lets it in time: they end by themselves at
+/// their time to live. Where this is dropped half-way, what is not revoked is kept for the next time.
+async fn revoke_all(client: &Client, tokens: &mut Vec<Sensitive<String>>) {
+    let revoke = async {
+        while let Some(token) = tokens.last() {
+            if let Err(error) = revoke(client, token).await {
+                tracing::debug!(%error, "a token that was given up could not be revoked");
+            }
+            tokens.pop();
+        }
+    };
+    if timeout(REVOKE_DEADLINE, revoke).await.is_err() {
+        tracing::debug!("no answer to the revocation of a token that was given up");
+        tokens.clear();
+    }
+}
+
+async fn revoke(client: &Client, token: &Sensitive<String>) -> Result<(), Error> {
+    client.with_token(token)?.write(REVOKE, &json!({})).await
 }
 
 async fn log_in(client: &Client, login: &Login) -> Result<Auth, Error> {

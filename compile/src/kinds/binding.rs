@@ -6,6 +6,7 @@
 use super::{provider, scope};
 use crate::{Key, Problem, World};
 use keystead_crds::condition::Reason;
+use keystead_crds::names::{is_dns_label, is_dns_subdomain};
 use keystead_crds::provider::WorkloadMethod;
 use keystead_crds::{Level, SecretBinding, SecretProvider};
 use keystead_vault::hcl;
@@ -45,11 +46,13 @@ pub fn check(world: &World, key: &Key, binding: &SecretBinding) -> Result<(), Pr
         .spec
         .service_accounts
         .iter()
-        .find(|name| !hcl::is_plain_segment(name))
+        .find(|name| !is_dns_subdomain(name))
     {
         Some(name) => Err(Problem::new(
             Reason::Invalid,
-            format!("spec.serviceAccounts: {name:?} is not the name of a service account"),
+            format!(
+                "spec.serviceAccounts: {name:?} is not the name of a service account: expected lower-case letters, digits, '-' and '.'"
+            ),
         )),
         None => Ok(()),
     }
@@ -83,6 +86,12 @@ pub fn compile(world: &World, account: &Account) -> Result<Option<[Object; 2]>, 
     );
     policy.text = hcl::workload(&header, &paths.into_iter().collect::<Vec<_>>());
     Ok(Some([Object::Policy(policy), role]))
+}
+
+/// Whether an account can exist. No other has anything in Vault: names there fold their case, so what
+/// is done by a name of another spelling would be done to somebody else.
+pub fn can_exist(account: &Account) -> bool {
+    is_dns_label(&account.namespace) && is_dns_subdomain(&account.name)
 }
 
 /// What an account has in Vault, to be taken away. The role goes first: nobody should log in with
@@ -122,8 +131,7 @@ fn identified(world: &World, provider: &SecretProvider, account: &Account) -> [O
 
 /// The services that the account's working bindings give it.
 fn services(world: &World, provider: &SecretProvider, account: &Account) -> BTreeSet<String> {
-    if provider::admit(world, provider, &account.namespace).is_err() || !hcl::is_plain_segment(&account.name)
-    {
+    if provider::admit(world, provider, &account.namespace).is_err() || !is_dns_subdomain(&account.name) {
         return BTreeSet::new();
     }
     let bindings = world
@@ -264,6 +272,26 @@ mod tests {
         );
         assert_eq!(role.name, "keystead.c1.p.s.shop.web");
         assert_eq!(role.policy, role.name);
+    }
+
+    #[test]
+    fn a_name_of_another_spelling_gives_nothing() {
+        let mut world = shop();
+        let binding = binding("shop", "upper", "p", "WEB", "hubspot");
+        let key = Key::of(&binding);
+        world.set_binding(key.clone(), Some(Arc::new(binding)));
+        let upper = Account {
+            name: "WEB".into(),
+            ..account()
+        };
+        assert_eq!(compile(&world, &upper), Ok(None));
+        assert!(!can_exist(&upper) && can_exist(&account()));
+        assert_eq!(
+            check(&world, &key, world.binding(&key).unwrap())
+                .unwrap_err()
+                .reason,
+            Reason::Invalid
+        );
     }
 
     #[test]

@@ -40,7 +40,10 @@ pub fn compile(world: &World, key: &Key, credential: &Credential) -> Result<KvSe
             ),
         ));
     }
-    if let Some(first) = world.who_declares(scope_name, &spec.service).next()
+    // Whoever may not declare here does not stand in the way of those who may.
+    let mut declared = world.who_declares(scope_name, &spec.service);
+    let writers = &scope.spec.writers.namespace_selector;
+    if let Some(first) = declared.find(|other| world.selects(writers, &other.namespace))
         && first != key
     {
         return Err(Problem::new(
@@ -156,6 +159,18 @@ mod tests {
             None,
         );
         assert!(declared(&world, "second").is_ok());
+    }
+
+    #[test]
+    fn who_may_not_declare_blocks_nobody() {
+        let mut world = acme();
+        world.set_namespace("elsewhere", Some(BTreeMap::new()));
+        add(&mut world, credential("elsewhere", "squat", "acme", "hubspot", 1));
+        add(
+            &mut world,
+            credential("acme-secrets", "hubspot", "acme", "hubspot", 2),
+        );
+        assert!(declared(&world, "hubspot").is_ok());
     }
 
     #[test]

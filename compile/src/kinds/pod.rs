@@ -31,87 +31,90 @@ pub enum Bound {
     No,
     /// Only bindings to another operator's providers do.
     Elsewhere,
+    /// What it depends on is not known yet.
+    NotYet,
     /// This is what a pod gets.
     Yes(Box<PodSecrets>),
 }
 
 /// What a pod of the account gets.
 pub fn compile(world: &World, namespace: &str, service_account: &str) -> Result<Bound, Problem> {
-    let mut bindings: Vec<(&Key, &SecretBinding)> = Vec::new();
-    let mut elsewhere = false;
-    for (key, binding) in world.bindings_in(namespace) {
-        if !binding
-            .spec
-            .service_accounts
-            .iter()
-            .any(|name| name == service_account)
-        {
-            continue;
-        }
-        if world.is_foreign(&binding.spec.provider_ref.name) {
-            elsewhere = true;
-            continue;
-        }
+    let (foreign, bindings): (Vec<_>, Vec<_>) = world
+        .bindings_in(namespace)
+        .filter(|(_, binding)| {
+            binding
+                .spec
+                .service_accounts
+                .iter()
+                .any(|name| name == service_account)
+        })
+        .map(|(key, binding)| (key, binding.as_ref()))
+        .partition(|(_, binding)| world.is_foreign(&binding.spec.provider_ref.name));
+    let Some((_, first)) = bindings.first() else {
+        return Ok(if foreign.is_empty() {
+            Bound::No
+        } else {
+            Bound::Elsewhere
+        });
+    };
+    let name = &first.spec.provider_ref.name;
+    if !world.knows(namespace) || (world.provider(name).is_some() && world.facts(name).is_none()) {
+        return Ok(Bound::NotYet);
+    }
+    let mut others = bindings.iter().chain(&foreign);
+    if let Some((key, other)) = others.find(|(_, binding)| binding.spec.provider_ref.name != *name) {
+        return Err(Problem::new(
+            Reason::Invalid,
+            format!(
+                "the SecretBindings of service account {service_account} name two providers ({name} and, in {}, {}); a pod has one: use two service accounts",
+                key.name, other.spec.provider_ref.name
+            ),
+        ));
+    }
+    for (key, binding) in &bindings {
         binding::check(world, key, binding).map_err(|problem| {
             Problem::new(
                 problem.reason,
                 format!("SecretBinding {}: {}", key.name, problem.message),
             )
         })?;
-        bindings.push((key, binding.as_ref()));
     }
-    let Some((_, first)) = bindings.first() else {
-        return Ok(if elsewhere { Bound::Elsewhere } else { Bound::No });
-    };
-    let name = &first.spec.provider_ref.name;
-    if let Some((key, other)) = bindings
-        .iter()
-        .find(|(_, binding)| binding.spec.provider_ref.name != *name)
-    {
-        return Err(Problem::new(
-            Reason::Invalid,
-            format!(
-                "the SecretBindings of service account {service_account} name two providers ({} and, in {}, {}); a pod has one: use two service accounts",
-                name, key.name, other.spec.provider_ref.name
-            ),
-        ));
-    }
-    let provider = provider::find(world, name)?;
     let account = Account {
         provider: name.clone(),
         namespace: namespace.into(),
         name: service_account.into(),
     };
+    secrets_of(world, &account, &bindings).map(|secrets| Bound::Yes(Box::new(secrets)))
+}
+
+fn secrets_of(
+    world: &World,
+    account: &Account,
+    bindings: &[(&Key, &SecretBinding)],
+) -> Result<PodSecrets, Problem> {
+    let provider = provider::find(world, &account.provider)?;
     let config = Config {
         version: CONFIG_VERSION,
-        vault: vault(world, provider, &account)?,
+        vault: vault(world, provider, account)?,
         secrets: bindings
             .iter()
             .flat_map(|(key, binding)| secrets(key, binding))
             .collect(),
-        files: files(&bindings)?,
-        env: env(&bindings)?,
+        files: files(bindings)?,
+        env: env(bindings)?,
         file_mode: 0,
-        refresh_millis: refresh(&bindings),
+        refresh_millis: refresh(bindings),
     };
-    let bindings = bindings.iter().map(|(key, _)| key.name.clone()).collect();
-    let audience = provider.spec.workload_auth.audience.clone();
-    Ok(Bound::Yes(Box::new(PodSecrets {
+    Ok(PodSecrets {
         config,
-        audience,
-        bindings,
-    })))
+        audience: provider.spec.workload_auth.audience.clone(),
+        bindings: bindings.iter().map(|(key, _)| key.name.clone()).collect(),
+    })
 }
 
 fn vault(world: &World, provider: &SecretProvider, account: &Account) -> Result<VaultConfig, Problem> {
     let spec = &provider.spec;
-    let facts = world.facts(&account.provider).ok_or_else(|| {
-        let message = format!(
-            "SecretProvider {} is not ready yet: see its conditions",
-            account.provider
-        );
-        Problem::new(Reason::NotFound, message)
-    })?;
+    let facts = world.facts(&account.provider).cloned().unwrap_or_default();
     let mut scopes = Vec::new();
     if spec.workload_auth.method == WorkloadMethod::Jwt {
         scopes.push(ScopeConfig {
@@ -131,7 +134,7 @@ fn vault(world: &World, provider: &SecretProvider, account: &Account) -> Result<
     });
     Ok(VaultConfig {
         address: spec.vault.address.clone(),
-        ca: facts.ca.clone(),
+        ca: facts.ca,
         auth_mount: spec.workload_auth.mount.clone(),
         role: provider::prefix(world, provider).name(
             Letter::ServiceAccount,
@@ -276,6 +279,23 @@ mod tests {
         assert_eq!(secrets.config.vault.role, "keystead.c1.p.s.shop.web");
         assert_eq!(compile(&world, "shop", "other"), Ok(Bound::No));
         assert_eq!(compile(&world, "elsewhere", "web"), Ok(Bound::No));
+    }
+
+    #[test]
+    fn what_is_not_known_yet_gives_no_wrong_answer() {
+        let mut world = shop([binding("shop", "b", "p", "web", "hubspot")]);
+        world.set_namespace("shop", None);
+        assert_eq!(
+            compile(&world, "shop", "web"),
+            Ok(Bound::NotYet),
+            "it may belong to a company"
+        );
+        let world = shop([binding("shop", "b", "q", "web", "hubspot")]);
+        assert_eq!(
+            compile(&world, "shop", "web"),
+            Ok(Bound::NotYet),
+            "its CA is not read yet"
+        );
     }
 
     #[test]

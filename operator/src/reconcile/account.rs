@@ -2,30 +2,32 @@
 
 use super::{Next, RESYNC, jitter};
 use crate::affected;
-use crate::context::Context;
+use crate::context::{Context, Sources};
 use keystead_compile::Problem;
 use keystead_compile::kinds::binding::{self, Account};
 use std::sync::Arc;
 
 pub(super) async fn reconcile(context: &Arc<Context>, account: &Account) -> Result<Next, Problem> {
-    let compiled = {
+    if !binding::can_exist(account) {
+        return Ok(Next::OnChange);
+    }
+    let (compiled, from) = {
         let world = context.world();
-        if world.is_foreign(&account.provider) {
+        if world.is_foreign(&account.provider) || context.waits_for(&world, &account.provider) {
             return Ok(Next::OnChange);
         }
-        if world.provider(&account.provider).is_some() && context.providers.is_pending(&account.provider) {
-            return Ok(Next::OnChange);
-        }
-        binding::compile(&world, account)
+        (binding::compile(&world, account), Sources::of(&world, account))
     };
     let (result, exists) = match compiled {
         Ok(Some(objects)) => (apply(context, account, &objects).await, true),
         Ok(None) => (remove(context, account).await, false),
+        // Nothing names it, and there is no Vault to clean.
+        Err(_) if from.is_empty() => (Ok(()), false),
         Err(problem) => (Err(problem), true),
     };
-    // An account that is gone and clean is forgotten.
-    let keep = exists || result.is_err();
-    if context.note_account(account, keep.then(|| result.clone())) {
+    // An account that is gone and clean is forgotten, unless a binding waits to hear of it.
+    let keep = exists || result.is_err() || !from.is_empty();
+    if context.note_account(account, keep.then(|| (from, result.clone()))) {
         for unit in affected::bindings_of(&context.world(), account) {
             context.queue.push(unit);
         }
@@ -51,6 +53,9 @@ async fn apply(
 }
 
 async fn remove(context: &Context, account: &Account) -> Result<(), Problem> {
+    if context.world().has_unreadable_binding(&account.namespace) {
+        return Ok(());
+    }
     // Without its provider there is no Vault to clean; what it left there, its names tell.
     let Ok(objects) = binding::removal(&context.world(), account) else {
         return Ok(());

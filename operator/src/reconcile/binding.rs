@@ -25,8 +25,9 @@ pub(super) async fn reconcile(context: &Arc<Context>, key: &Key) -> Result<Next,
     let result = if let Err(problem) = check {
         Err(problem)
     } else {
+        let generation = object.metadata.generation;
         let results: Option<Vec<_>> = binding::accounts(key, &object)
-            .map(|account| context.account(&account))
+            .map(|account| context.account(&account, key, generation))
             .collect();
         // An account that is not done yet queues this binding again when it is.
         let Some(results) = results else {

@@ -24,7 +24,7 @@ pub(super) async fn reconcile(context: &Arc<Context>, key: &Key) -> Result<Next,
         if world.is_foreign(&provider) {
             return Ok(Next::OnChange);
         }
-        if world.provider(&provider).is_some() && context.providers.is_pending(&provider) {
+        if context.waits_for(&world, &provider) {
             return Ok(Next::OnChange);
         }
         let compiled = credential::compile(&world, key, &object);

@@ -48,6 +48,7 @@ async fn work(context: &Arc<Context>, unit: Unit) {
     let result = timeout(DEADLINE, dispatch(context, &unit))
         .await
         .unwrap_or_else(|_| {
+            tracing::warn!(?unit, "gave up a reconcile that did not end; it is tried again");
             Err(Problem::new(
                 Reason::KubernetesError,
                 format!("no end after {} s", DEADLINE.as_secs()),

@@ -3,7 +3,7 @@
 use super::{Next, jitter, kubernetes};
 use crate::affected;
 use crate::context::Context;
-use crate::providers::Link;
+use crate::providers::{Declaration, Link};
 use crate::queue::Unit;
 use crate::status;
 use crate::values::Values;
@@ -18,7 +18,7 @@ use keystead_vault::engine::{self, Outcome};
 use keystead_vault::jwks::KeySet;
 use keystead_vault::name::Letter;
 use keystead_vault::object::{Object, SigningKeys};
-use keystead_vault::{Client, Connection, Error, Login};
+use keystead_vault::{Client, Connection, Error, Login, Sensitive};
 use kube::{Api, ResourceExt as _};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
@@ -29,6 +29,9 @@ use tokio::time::Instant;
 
 /// How often Vault is asked whether it is there and the token good.
 const CHECK: Duration = Duration::from_secs(30);
+/// Least time between two logins because Vault refuses a token that is not old: then rights are
+/// missing, and each login would leave a token at Vault.
+const REFUSED_PAUSE: Duration = Duration::from_mins(5);
 
 pub(super) async fn reconcile(context: &Arc<Context>, name: &str) -> Result<Next, Problem> {
     let object = {
@@ -40,15 +43,14 @@ pub(super) async fn reconcile(context: &Arc<Context>, name: &str) -> Result<Next
         return Ok(Next::OnChange);
     };
     let result = connect(context, &object).await;
-    if context.providers.note(name, result.clone().map(|_| ())) {
-        let mut units = affected::dependants(&context.world(), name);
-        if result.is_ok() {
-            // What was undeclared while nobody looked goes.
-            units.extend(left_behind(context, &object).await?);
-        }
-        for unit in units {
+    let state = result.clone().map(|_| ());
+    if context.providers.note(name, Declaration::of(&object), &state) {
+        for unit in affected::dependants(&context.world(), name) {
             context.queue.push(unit);
         }
+    }
+    if state.is_ok() && !context.providers.is_swept(name) {
+        sweep(context, &object).await;
     }
     let api = Api::all(context.client.clone());
     let written = status::report(context, api, &*object, result.as_ref().err(), |basic| basic).await;
@@ -105,15 +107,22 @@ async fn connect(context: &Context, object: &SecretProvider) -> Result<Instant, 
 async fn keep(link: &Link) -> Result<Instant, Error> {
     let mut session = link.session.lock().await;
     session.keep().await?;
-    match link.client.read::<IgnoredAny>("auth/token/lookup-self").await {
-        Ok(_) => {}
-        Err(Error::Denied { .. }) => {
-            session.forget();
-            session.keep().await?;
+    if let Err(error) = look_up(&link.client).await {
+        if !error.is_denied() || !link.may_log_in_anew(REFUSED_PAUSE) {
+            return Err(error);
         }
-        Err(error) => return Err(error),
+        session.forget();
+        session.keep().await?;
+        look_up(&link.client).await?;
     }
     Ok(session.due())
+}
+
+async fn look_up(client: &Client) -> Result<(), Error> {
+    client
+        .read::<IgnoredAny>("auth/token/lookup-self")
+        .await
+        .map(|_| ())
 }
 
 /// Notes facts; what was compiled from others is compiled again.
@@ -125,18 +134,36 @@ fn learn(context: &Context, name: &str, facts: ProviderFacts) {
     }
 }
 
-/// The certificates to trust.
+/// The certificates to trust. Pods get them too, so nothing else of the text may get through.
 async fn authorities(context: &Context, object: &SecretProvider) -> Result<Option<String>, Problem> {
     let vault = &object.spec.vault;
-    if let Some(secret) = &vault.ca_secret_ref {
+    let (field, text) = if let Some(secret) = &vault.ca_secret_ref {
         let values = Values::new(&context.client);
         let text = values
             .secret_key(&secret.namespace, &secret.name, &secret.key)
             .await
             .map_err(|error| Problem::new(Reason::NotFound, format!("spec.vault.caSecretRef: {error}")))?;
-        return Ok(Some(text.expose().clone()));
-    }
-    Ok(vault.ca_bundle.clone())
+        ("caSecretRef", text)
+    } else if let Some(text) = &vault.ca_bundle {
+        ("caBundle", Sensitive::from(text.as_str()))
+    } else {
+        return Ok(None);
+    };
+    certificates(text.expose()).map(Some).ok_or_else(|| {
+        let message = format!("spec.vault.{field}: expected PEM blocks 'BEGIN CERTIFICATE', and found none");
+        Problem::new(Reason::Invalid, message)
+    })
+}
+
+/// The certificates in a text (RFC 7468) and nothing else: a private key may stand beside them.
+fn certificates(text: &str) -> Option<String> {
+    const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
+    const END: &str = "-----END CERTIFICATE-----";
+    let blocks = text.split(BEGIN).skip(1).filter_map(|rest| rest.split_once(END));
+    let blocks: Vec<String> = blocks
+        .map(|(block, _)| format!("{BEGIN}{block}{END}\n"))
+        .collect();
+    (!blocks.is_empty()).then(|| blocks.concat())
 }
 
 /// Brings the cluster's signing keys into its jwt mount; answers the mount's accessor.
@@ -196,6 +223,21 @@ async fn accessor(client: &Client, mount: &str) -> Result<String, Problem> {
     }
 }
 
+/// What was undeclared while nobody looked goes, by the reconciles of its accounts.
+async fn sweep(context: &Context, object: &SecretProvider) {
+    match left_behind(context, object).await {
+        Ok(units) => {
+            for unit in units {
+                context.queue.push(unit);
+            }
+            context.providers.note_swept(&object.name_any());
+        }
+        Err(problem) => {
+            tracing::warn!(provider = object.name_any(), %problem, "what is left behind in Vault can't be listed yet");
+        }
+    }
+}
+
 /// Accounts that have a policy or a role of this provider in Vault: by their names they are ours,
 /// and whichever no binding names any more is removed by its own reconcile.
 async fn left_behind(context: &Context, object: &SecretProvider) -> Result<BTreeSet<Unit>, Problem> {
@@ -219,4 +261,19 @@ async fn left_behind(context: &Context, object: &SecretProvider) -> Result<BTree
             })
         })
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_certificates_get_through() {
+        let certificate = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n";
+        let key = "-----BEGIN PRIVATE KEY-----\nSECRET\n-----END PRIVATE KEY-----\n";
+        let text = format!("a comment\n{certificate}{key}{certificate}");
+        assert_eq!(certificates(&text), Some(certificate.repeat(2)));
+        assert_eq!(certificates(key), None);
+        assert_eq!(certificates("-----BEGIN CERTIFICATE-----\nAA=="), None);
+    }
 }
