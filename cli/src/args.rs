@@ -1,7 +1,9 @@
 //! The command line.
 
 use clap::{Parser, Subcommand, ValueEnum};
+use keystead_crds::names;
 use keystead_crds::provider::WorkloadMethod;
+use keystead_vault::hcl;
 use std::path::PathBuf;
 
 /// Works with Keystead as the person at the keyboard: with their kubeconfig and their Vault token.
@@ -18,7 +20,8 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Prepare a Vault for a cluster, once: engines, auth methods, the operator's policy and role.
     ///
-    /// Shows what it would do; with --yes it does it. Running it again changes only what differs.
+    /// Shows what it would do; with --yes it does it. Running it again changes only what differs. What
+    /// belongs to somebody else is left alone, unless --replace is given.
     Bootstrap(Bootstrap),
 }
 
@@ -43,22 +46,26 @@ pub(crate) struct Bootstrap {
     #[command(flatten)]
     pub(crate) vault: VaultArgs,
     /// The cluster's name, unique among the clusters that share this Vault; the chart's `cluster`.
-    #[arg(long)]
+    #[arg(long, value_parser = dns_label)]
     pub(crate) cluster: String,
     /// Do it; without this it is only shown.
     #[arg(long)]
     pub(crate) yes: bool,
+    /// Also overwrite configs and policies that are another cluster's or a person's.
+    #[arg(long)]
+    pub(crate) replace: bool,
     /// How pods will log in (spec.workloadAuth.method).
     #[arg(long, value_enum, default_value = "jwt")]
     pub(crate) workload_method: Method,
-    /// Auth mount of the pods (spec.workloadAuth.mount) [default: jwt-CLUSTER or kubernetes-CLUSTER].
-    #[arg(long, value_name = "PATH")]
+    /// Auth mount of the pods (spec.workloadAuth.mount), never the operator's [default: jwt-CLUSTER or
+    /// kubernetes-CLUSTER-workloads].
+    #[arg(long, value_name = "PATH", value_parser = mount_path)]
     pub(crate) workload_mount: Option<String>,
-    /// Auth mount of the operator (spec.vault.auth.kubernetes.mount).
-    #[arg(long, value_name = "PATH", default_value = "kubernetes")]
-    pub(crate) operator_mount: String,
+    /// Auth mount of the operator (spec.vault.auth.kubernetes.mount) [default: kubernetes-CLUSTER].
+    #[arg(long, value_name = "PATH", value_parser = mount_path)]
+    pub(crate) operator_mount: Option<String>,
     /// Role and policy of the operator (spec.vault.auth.kubernetes.role) [default: keystead-operator-CLUSTER].
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = name)]
     pub(crate) operator_role: Option<String>,
     /// Namespace of the operator: where the chart is installed.
     #[arg(long, default_value = "keystead-system")]
@@ -70,12 +77,13 @@ pub(crate) struct Bootstrap {
     #[arg(long, default_value = "vault")]
     pub(crate) audience: String,
     /// The KV engine, version 2 (spec.vault.mounts.kv).
-    #[arg(long, value_name = "PATH", default_value = "kv")]
+    #[arg(long, value_name = "PATH", default_value = "kv", value_parser = mount_path)]
     pub(crate) kv: String,
     /// First segment of every path in it (spec.vault.pathPrefix).
-    #[arg(long, default_value = "keystead")]
+    #[arg(long, default_value = "keystead", value_parser = segment)]
     pub(crate) prefix: String,
-    /// Address of the API server, as Vault sees it [default: the kubeconfig's].
+    /// Address of the API server, as Vault sees it: it checks the operator's token there [default: the
+    /// kubeconfig's].
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) kubernetes_host: Option<String>,
     /// The kubeconfig's context to use.
@@ -98,5 +106,78 @@ impl From<Method> for WorkloadMethod {
             Method::Jwt => Self::Jwt,
             Method::Kubernetes => Self::Kubernetes,
         }
+    }
+}
+
+// These names become part of the operator's policy, where nothing can be escaped.
+
+fn dns_label(text: &str) -> Result<String, String> {
+    let expected = "expected a DNS label: lower-case letters, digits and '-', at most 63, no '-' at the ends";
+    checked(text, names::is_dns_label(text), expected)
+}
+
+fn segment(text: &str) -> Result<String, String> {
+    let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let fits = !text.is_empty() && text.bytes().all(letter);
+    checked(text, fits, "expected lower-case letters, digits and '-'")
+}
+
+fn name(text: &str) -> Result<String, String> {
+    let expected = "expected letters, digits, '-', '_' and '.'";
+    checked(text, hcl::is_plain_segment(text), expected)
+}
+
+fn mount_path(text: &str) -> Result<String, String> {
+    let text = text.trim_end_matches('/');
+    let expected = "expected a path without 'auth/': letters, digits, '-', '_' and '.' between single '/'";
+    let fits = text.split('/').all(hcl::is_plain_segment) && !text.starts_with("auth/");
+    checked(text, fits, expected)
+}
+
+fn checked(text: &str, fits: bool, expected: &str) -> Result<String, String> {
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err(expected.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Bootstrap, clap::Error> {
+        let words = ["x", "bootstrap", "--vault", "https://v"].into_iter();
+        let args = Args::try_parse_from(words.chain(line.split(' ')))?;
+        let Command::Bootstrap(bootstrap) = args.command;
+        Ok(bootstrap)
+    }
+
+    #[test]
+    fn what_goes_into_a_policy_is_checked() {
+        assert!(parse("--cluster prod-eu --prefix team-1 --kv secrets/kv --operator-role op_1.x").is_ok());
+        for bad in [
+            "--cluster C1",
+            "--cluster a.b",
+            "--cluster a*",
+            "--cluster -a",
+            "--cluster c1 --prefix a/b",
+            "--cluster c1 --prefix +",
+            "--cluster c1 --prefix K",
+            "--cluster c1 --kv k*",
+            "--cluster c1 --kv a//b",
+            "--cluster c1 --workload-mount {{x}}",
+            "--cluster c1 --workload-mount auth/jwt",
+            "--cluster c1 --operator-mount ../sys",
+            "--cluster c1 --operator-role a\"b",
+        ] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_slash_at_the_end_of_a_mount_means_nothing() {
+        let parsed = parse("--cluster c1 --operator-mount team/k8s/").expect("it is right");
+        assert_eq!(parsed.operator_mount.as_deref(), Some("team/k8s"));
     }
 }

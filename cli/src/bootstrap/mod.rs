@@ -1,42 +1,35 @@
 //! Prepares a Vault for a cluster: looks at what is there, shows what is missing, does it.
 
+mod change;
 mod cluster;
 mod plan;
 
 use crate::args::Bootstrap;
 use crate::{output, vault};
 use anyhow::Context as _;
+use change::{Change, Found, State};
 use cluster::Cluster;
 use keystead_vault::Client;
-use plan::{Change, Facts};
+use plan::{Facts, Names};
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 pub(crate) async fn run(args: Bootstrap) -> anyhow::Result<()> {
+    let names = Names::new(&args)?;
     let vault = vault::client(&args.vault)?;
     let cluster = Cluster::connect(&args).await?;
     let facts = Facts {
         cluster: cluster.facts().await?,
         mounts: mounts(&vault).await?,
     };
-    let wanted = plan::wanted(&args, &facts);
-    let mut missing = Vec::new();
+    let missing = missing(&args, &names, &vault, &cluster, &facts).await?;
     let mut out = std::io::stdout();
-    for change in wanted {
-        let there = exists(&vault, &cluster, &facts, &change).await?;
-        output::line(&mut out, &format!("{} {change}", if there { "=" } else { "+" }));
-        if !there {
-            missing.push(change);
-        }
-    }
     match (missing.len(), args.yes) {
         (0, _) => output::line(&mut out, "Nothing to do: this Vault is ready."),
         (count, false) => {
-            output::line(
-                &mut out,
-                &format!("{count} to do (+). Run it again with --yes to do it."),
-            );
+            let text = format!("{count} to do (+). Run it again with --yes to do it.");
+            output::line(&mut out, &text);
             return Ok(());
         }
         (_, true) => {
@@ -48,8 +41,40 @@ pub(crate) async fn run(args: Bootstrap) -> anyhow::Result<()> {
             }
         }
     }
-    output::line(&mut out, &plan::next_steps(&args));
+    output::line(&mut out, &plan::next_steps(&args, &names));
     Ok(())
+}
+
+/// Shows everything that should be there, and answers what is not. What is somebody else's is an
+/// error before anything is written, unless it may be replaced.
+async fn missing(
+    args: &Bootstrap,
+    names: &Names,
+    vault: &Client,
+    cluster: &Cluster,
+    facts: &Facts,
+) -> anyhow::Result<Vec<Change>> {
+    let mut missing = Vec::new();
+    let mut out = std::io::stdout();
+    for change in plan::wanted(args, names, facts) {
+        let mark = match look(vault, cluster, facts, &change).await? {
+            State::Done => "=",
+            State::Missing => "+",
+            State::Foreign { why, .. } if args.replace => {
+                output::line(&mut out, &format!("! {why}, and is replaced:"));
+                "+"
+            }
+            State::Foreign { why, option } => anyhow::bail!(
+                "{} exists, and {why}: it seems to be somebody else's, so nothing was written. Choose another place with {option}, or overwrite it with --replace",
+                change.path().unwrap_or_default()
+            ),
+        };
+        output::line(&mut out, &format!("{mark} {change}"));
+        if mark == "+" {
+            missing.push(change);
+        }
+    }
+    Ok(missing)
 }
 
 /// The mounts there are, with their types: engines by path, auth methods below `auth/`.
@@ -75,57 +100,38 @@ pub(crate) struct Mount {
     pub(crate) options: Option<BTreeMap<String, String>>,
 }
 
-/// Whether a change is made already. What stands in its way is an error.
-async fn exists(vault: &Client, cluster: &Cluster, facts: &Facts, change: &Change) -> anyhow::Result<bool> {
-    match change {
-        Change::Mount { path, kind, version } => {
-            let Some(found) = facts.mounts.get(&format!("{path}/")) else {
-                return Ok(false);
-            };
-            let same = found.options.as_ref().and_then(|options| options.get("version")) == version.as_ref();
-            anyhow::ensure!(
-                found.kind == *kind && (version.is_none() || same),
-                "{path} is mounted already, and not as {change} needs it: choose another path"
-            );
-            Ok(true)
-        }
-        Change::Write { path, body, .. } => {
-            let found: Option<Map<String, Value>> = match vault.read_optional(path).await {
-                Ok(found) => found,
-                // A mount that is not there yet has nothing below it; Vault answers 400 or 404.
-                Err(keystead_vault::Error::Refused { code: 400 | 404, .. }) => None,
-                Err(error) => return Err(error.into()),
-            };
-            Ok(found.is_some_and(|found| body.iter().all(|(key, value)| found.get(key) == Some(value))))
-        }
-        Change::Reviewer { path, body } => {
-            let configured: Option<Map<String, Value>> = vault.read_optional(path).await.unwrap_or(None);
-            let same =
-                configured.is_some_and(|found| body.iter().all(|(key, value)| found.get(key) == Some(value)));
-            Ok(same && cluster.has_reviewer().await?)
-        }
+/// Whether a change is made already.
+async fn look(vault: &Client, cluster: &Cluster, facts: &Facts, change: &Change) -> anyhow::Result<State> {
+    let Some(path) = change.path() else {
+        return facts.mounted(change);
+    };
+    // Vault has many words for a path below a mount that is not there: it is not asked.
+    let found: Option<Found> = if facts.has(path) {
+        vault.read_optional(path).await?
+    } else {
+        None
+    };
+    let state = change.compare(found.as_ref());
+    let reviewed = matches!(change, Change::Reviewer { .. }) && state == State::Done;
+    if reviewed && !cluster.has_reviewer().await? {
+        return Ok(State::Missing);
     }
+    Ok(state)
 }
 
 async fn apply(vault: &Client, cluster: &Cluster, change: &Change) -> anyhow::Result<()> {
-    match change {
-        Change::Mount { path, kind, version } => {
-            let path = match path.strip_prefix("auth/") {
-                Some(method) => format!("sys/auth/{method}"),
-                None => format!("sys/mounts/{path}"),
-            };
-            let options = version.as_ref().map(|version| json!({ "version": version }));
-            vault
-                .write(&path, &json!({ "type": kind, "options": options }))
-                .await?;
-        }
-        Change::Write { path, body, .. } => vault.write(path, &Value::Object(body.clone())).await?,
-        Change::Reviewer { path, body } => {
-            let token = cluster.reviewer_token().await?;
-            let mut body = body.clone();
-            body.insert("token_reviewer_jwt".into(), Value::String(token.expose().clone()));
-            vault.write(path, &Value::Object(body)).await?;
-        }
+    let mut body = change.body();
+    let path = match change {
+        Change::Mount { path, .. } => match path.strip_prefix("auth/") {
+            Some(method) => format!("sys/auth/{method}"),
+            None => format!("sys/mounts/{path}"),
+        },
+        _ => change.path().unwrap_or_default().to_owned(),
+    };
+    if let Change::Reviewer { .. } = change {
+        let token = cluster.reviewer_token().await?;
+        body.insert("token_reviewer_jwt".into(), Value::String(token.expose().clone()));
     }
+    vault.write(&path, &Value::Object(body)).await?;
     Ok(())
 }

@@ -1,12 +1,12 @@
 //! What there should be in Vault before an operator can work: pure.
 
 use super::Mount;
+use super::change::{Change, State};
 use super::cluster::ClusterFacts;
 use crate::args::{Bootstrap, Method};
 use keystead_vault::hcl::{self, OperatorPolicy};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
-use std::fmt;
 
 /// Life of the operator's token between renewals, in seconds.
 const OPERATOR_TTL: u64 = 3600;
@@ -19,139 +19,150 @@ pub(crate) struct Facts {
     pub(crate) mounts: BTreeMap<String, Mount>,
 }
 
-/// Something to be there.
-pub(crate) enum Change {
-    /// An engine, or an auth method below `auth/`.
-    Mount {
-        /// Where.
-        path: String,
-        /// Its type.
-        kind: &'static str,
-        /// Version of a KV engine.
-        version: Option<String>,
-    },
-    /// A `kubernetes` auth method's config, with a token by which Vault asks the API server.
-    Reviewer {
-        /// Path of the config.
-        path: String,
-        /// The config without the token.
-        body: Map<String, Value>,
-    },
-    /// Anything else.
-    Write {
-        /// What it is, for people.
-        what: String,
-        /// Where.
-        path: String,
-        /// With what.
-        body: Map<String, Value>,
-    },
+impl Facts {
+    /// Whether a path is below something that is mounted; Vault's own paths always are.
+    pub(crate) fn has(&self, path: &str) -> bool {
+        !path.starts_with("auth/") || self.mounts.keys().any(|mount| path.starts_with(mount.as_str()))
+    }
+
+    /// Whether a mount is there. What stands in its way is an error.
+    pub(crate) fn mounted(&self, change: &Change) -> anyhow::Result<State> {
+        let Change::Mount { path, kind, version } = change else {
+            anyhow::bail!("not a mount: {change}");
+        };
+        let Some(found) = self.mounts.get(&format!("{path}/")) else {
+            return Ok(State::Missing);
+        };
+        let same = found.options.as_ref().and_then(|options| options.get("version")) == version.as_ref();
+        anyhow::ensure!(
+            found.kind == *kind && (version.is_none() || same),
+            "{path} is mounted already, and not as {change} needs it: choose another path"
+        );
+        Ok(State::Done)
+    }
 }
 
-impl fmt::Display for Change {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Mount {
-                path,
-                kind,
-                version: None,
-            } => write!(f, "mount {kind} at {path}"),
-            Self::Mount {
-                path,
-                kind,
-                version: Some(version),
-            } => {
-                write!(f, "mount {kind} (version {version}) at {path}")
-            }
-            Self::Reviewer { path, .. } => {
-                write!(
-                    f,
-                    "write {path}: the API server, and a service account's token to ask it about tokens"
-                )
-            }
-            Self::Write { what, path, .. } => write!(f, "write {path}: {what}"),
-        }
+/// The names that are left to us where nobody gave them.
+pub(crate) struct Names {
+    operator_mount: String,
+    workload_mount: String,
+    operator_role: String,
+}
+
+impl Names {
+    /// The names given, and ours for the rest.
+    pub(crate) fn new(args: &Bootstrap) -> anyhow::Result<Self> {
+        let cluster = &args.cluster;
+        let or = |given: &Option<String>, own: String| given.clone().unwrap_or(own);
+        let workloads = match args.workload_method {
+            Method::Jwt => format!("jwt-{cluster}"),
+            Method::Kubernetes => format!("kubernetes-{cluster}-workloads"),
+        };
+        let names = Self {
+            operator_mount: or(&args.operator_mount, format!("kubernetes-{cluster}")),
+            workload_mount: or(&args.workload_mount, workloads),
+            operator_role: or(&args.operator_role, format!("keystead-operator-{cluster}")),
+        };
+        // Vault folds the case of mounts' paths.
+        anyhow::ensure!(
+            !names.operator_mount.eq_ignore_ascii_case(&names.workload_mount),
+            "the operator never logs in through the mount it maintains: --operator-mount and --workload-mount are both {}",
+            names.operator_mount
+        );
+        Ok(names)
     }
 }
 
 /// Everything that should be there, in the order in which it can be made.
-pub(crate) fn wanted(args: &Bootstrap, facts: &Facts) -> Vec<Change> {
-    let operator_mount = &args.operator_mount;
-    let workload_mount = workload_mount(args);
-    let role = operator_role(args);
+pub(crate) fn wanted(args: &Bootstrap, names: &Names, facts: &Facts) -> Vec<Change> {
+    let (operators, workloads) = (&names.operator_mount, &names.workload_mount);
     let mut changes = vec![
         Change::Mount {
             path: args.kv.clone(),
             kind: "kv",
             version: Some("2".into()),
         },
-        Change::Mount {
-            path: format!("auth/{operator_mount}"),
-            kind: "kubernetes",
-            version: None,
-        },
-        reviewer(operator_mount, facts),
+        auth_mount(operators, Method::Kubernetes),
+        kubernetes_config(operators, "--operator-mount", facts),
+        auth_mount(workloads, args.workload_method),
     ];
-    match args.workload_method {
-        Method::Jwt => {
-            changes.push(Change::Mount {
-                path: format!("auth/{workload_mount}"),
-                kind: "jwt",
-                version: None,
-            });
-            changes.push(Change::Write {
-                what: format!(
-                    "the {} public signing key(s) and the issuer of the cluster",
-                    facts.cluster.keys.len()
-                ),
-                path: format!("auth/{workload_mount}/config"),
-                body: fields(json!({
-                    "jwt_validation_pubkeys": facts.cluster.keys,
-                    "bound_issuer": facts.cluster.issuer,
-                })),
-            });
-        }
-        Method::Kubernetes => {
-            changes.push(Change::Mount {
-                path: format!("auth/{workload_mount}"),
-                kind: "kubernetes",
-                version: None,
-            });
-            changes.push(reviewer(&workload_mount, facts));
-        }
+    changes.push(match args.workload_method {
+        Method::Jwt => jwt_config(workloads, facts),
+        Method::Kubernetes => kubernetes_config(workloads, "--workload-mount", facts),
+    });
+    changes.push(policy(args, names));
+    changes.push(role(args, names));
+    changes
+}
+
+fn auth_mount(path: &str, method: Method) -> Change {
+    Change::Mount {
+        path: format!("auth/{path}"),
+        kind: match method {
+            Method::Jwt => "jwt",
+            Method::Kubernetes => "kubernetes",
+        },
+        version: None,
     }
-    let policy = hcl::operator(&OperatorPolicy {
+}
+
+fn kubernetes_config(mount: &str, option: &'static str, facts: &Facts) -> Change {
+    Change::Reviewer {
+        path: format!("auth/{mount}/config"),
+        option,
+        body: fields(json!({
+            "kubernetes_host": facts.cluster.host,
+            "kubernetes_ca_cert": facts.cluster.ca,
+            // Vault itself need not run in this cluster.
+            "disable_local_ca_jwt": true,
+        })),
+    }
+}
+
+fn jwt_config(mount: &str, facts: &Facts) -> Change {
+    Change::SigningKeys {
+        path: format!("auth/{mount}/config"),
+        keys: facts.cluster.keys.clone(),
+        issuer: facts.cluster.issuer.clone(),
+    }
+}
+
+fn policy(args: &Bootstrap, names: &Names) -> Change {
+    let text = hcl::operator(&OperatorPolicy {
         cluster: &args.cluster,
-        workload_mount: &workload_mount,
+        workload_mount: &names.workload_mount,
         kv_mount: &args.kv,
         prefix: &args.prefix,
     });
-    changes.push(Change::Write {
-        what: "the operator's policy (policies/operator.hcl)".into(),
-        path: format!("sys/policies/acl/{role}"),
-        body: fields(json!({ "policy": policy })),
-    });
-    changes.push(Change::Write {
-        what: format!(
-            "lets in {}/{}",
-            args.operator_namespace, args.operator_service_account
-        ),
-        path: format!("auth/{operator_mount}/role/{role}"),
+    Change::Policy {
+        path: format!("sys/policies/acl/{}", names.operator_role),
+        text,
+    }
+}
+
+fn role(args: &Bootstrap, names: &Names) -> Change {
+    let Names {
+        operator_mount,
+        operator_role,
+        ..
+    } = names;
+    Change::Role {
+        who: format!("{}/{}", args.operator_namespace, args.operator_service_account),
+        path: format!("auth/{operator_mount}/role/{operator_role}"),
         body: fields(json!({
             "bound_service_account_names": [args.operator_service_account],
             "bound_service_account_namespaces": [args.operator_namespace],
             "audience": args.audience,
-            "token_policies": [role],
+            "token_policies": [operator_role],
             "token_no_default_policy": true,
             "token_ttl": OPERATOR_TTL,
             "token_type": "service",
         })),
-    });
-    changes
+    }
 }
 
 /// What a person does after this.
-pub(crate) fn next_steps(args: &Bootstrap) -> String {
+pub(crate) fn next_steps(args: &Bootstrap, names: &Names) -> String {
     let method = match args.workload_method {
         Method::Jwt => "Jwt",
         Method::Kubernetes => "Kubernetes",
@@ -165,40 +176,13 @@ and in a SecretProvider:
   workloadAuth: {{method: {method}, mount: {}, audience: {}}}",
         args.operator_namespace,
         args.cluster,
-        args.operator_mount,
-        operator_role(args),
+        names.operator_mount,
+        names.operator_role,
         args.kv,
         args.prefix,
-        workload_mount(args),
+        names.workload_mount,
         args.audience,
     )
-}
-
-fn reviewer(mount: &str, facts: &Facts) -> Change {
-    Change::Reviewer {
-        path: format!("auth/{mount}/config"),
-        body: fields(json!({
-            "kubernetes_host": facts.cluster.host,
-            "kubernetes_ca_cert": facts.cluster.ca,
-            // Vault itself need not run in this cluster.
-            "disable_local_ca_jwt": true,
-        })),
-    }
-}
-
-fn workload_mount(args: &Bootstrap) -> String {
-    args.workload_mount
-        .clone()
-        .unwrap_or_else(|| match args.workload_method {
-            Method::Jwt => format!("jwt-{}", args.cluster),
-            Method::Kubernetes => format!("kubernetes-{}", args.cluster),
-        })
-}
-
-fn operator_role(args: &Bootstrap) -> String {
-    args.operator_role
-        .clone()
-        .unwrap_or_else(|| format!("keystead-operator-{}", args.cluster))
 }
 
 fn fields(value: Value) -> Map<String, Value> {
@@ -207,3 +191,6 @@ fn fields(value: Value) -> Map<String, Value> {
         _ => Map::new(),
     }
 }
+
+#[cfg(test)]
+mod tests;
