@@ -2,6 +2,8 @@
 //! stories on the real node.
 
 mod kinds;
+#[path = "bed.rs"]
+mod life_of_a_bed;
 mod manifest;
 mod operator;
 mod own;
@@ -103,7 +105,12 @@ fn all() -> Vec<Test> {
         },
     ];
     // What is quick to fail comes before what is slow to tell.
-    let servers = [kinds::tests(), operator::tests(), sidecar::tests()];
+    let servers = [
+        kinds::tests(),
+        operator::tests(),
+        sidecar::tests(),
+        life_of_a_bed::tests(),
+    ];
     tests.splice(1..1, servers.into_iter().flatten());
     tests
 }
