@@ -48,7 +48,14 @@ const CHAPTERS: &[Chapter] = &[
         "Helm uninstalls the operator; the applications stay",
         change::uninstall,
     ),
-    ("Installed again, it finds everything in place", change::reinstall),
+    (
+        "Without the operator, a value changed in Vault reaches the running pods",
+        change::without_operator,
+    ),
+    (
+        "Installed again, it finds everything in place, and puts that value back",
+        change::reinstall,
+    ),
 ];
 
 /// Tells the whole story.

@@ -3,6 +3,7 @@
 use std::fs;
 
 use anyhow::{Context, Result, ensure};
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{CLUSTER, expect, expect_part};
@@ -11,7 +12,9 @@ use crate::stage::Stage;
 const DENIED: &str = "permission denied";
 
 pub(super) fn refusals(stage: &Stage) -> Result<()> {
-    stage.tell("With the identity of globex's pod:");
+    stage.tell(
+        "As globex's application: `kubectl create token` makes a token for its pod's own identity, Vault takes it for a token of its own, and with that:",
+    );
     let token = log_in(stage, "globex-shop")?;
     let read =
         |place: &str| format!("bao kv get -mount=kv -field=api_key keystead/production/{place}/hubspot");
@@ -48,7 +51,10 @@ pub(super) fn token_ends(stage: &Stage) -> Result<()> {
     let before = revocations(stage)?;
     let pod =
         stage.ask("kubectl -n globex-shop get pods -l app=web -o 'jsonpath={.items[0].metadata.name}'")?;
+    let begun = Timestamp::now();
     stage.show(&format!("kubectl -n globex-shop delete pod {pod}"))?;
+    // `kubectl` answers when the pod is gone.
+    let gone = Timestamp::now();
     let after = revocations(stage)?;
     if let (Some(before), Some(after)) = (before, after) {
         let new = after.get(before.len()..).unwrap_or_default();
@@ -57,9 +63,13 @@ pub(super) fn token_ends(stage: &Stage) -> Result<()> {
             "OpenBao's audit file should show one revocation, and shows {}",
             new.len()
         );
+        let at: Timestamp = new.concat().parse().context("the time in the audit file")?;
+        ensure!(
+            begun < at && at < gone,
+            "the token was revoked at {at}, not while the pod ended: {begun} to {gone}"
+        );
         stage.tell(format_args!(
-            "OpenBao's audit file, at {}: auth/token/revoke-self",
-            new.concat()
+            "OpenBao's audit file: auth/token/revoke-self at {at}, between the pod's deletion ({begun}) and its end ({gone})."
         ));
     } else {
         stage.tell("(The audit file of your own Vault shows auth/token/revoke-self.)");

@@ -60,6 +60,23 @@ pub(super) fn uninstall(stage: &Stage) -> Result<()> {
         .map(drop)
 }
 
+/// What a pod gets depends on Vault alone once it runs.
+pub(super) fn without_operator(stage: &Stage) -> Result<()> {
+    let node =
+        stage.ask("kubectl -n acme-shop get pods -l app=web -o 'jsonpath={.items[0].spec.nodeName}'")?;
+    let path = format!("keystead/production/node/{node}/hubspot");
+    stage.tell("The administrator of Vault changes the node's key by hand; no operator is there to help.");
+    let version = stage.ask(&format!("bao read -field=current_version kv/metadata/{path}"))?;
+    stage.show(&format!(
+        "bao kv patch -mount=kv -cas={version} {path} api_key=key-by-hand"
+    ))?;
+    let before = pods(stage)?;
+    for shop in SHOPS {
+        file_becomes(stage, shop, "hubspot/api_key", "key-by-hand")?;
+    }
+    expect("the applications' pods", &pods(stage)?, &before)
+}
+
 pub(super) fn reinstall(stage: &Stage) -> Result<()> {
     let before = pods(stage)?;
     let written = || stage.ask("bao list -format=json sys/policies/acl");
@@ -67,6 +84,10 @@ pub(super) fn reinstall(stage: &Stage) -> Result<()> {
     install::helm_install(stage)?;
     for shop in SHOPS {
         stage.ready(&format!("secretbinding/web -n {shop}"))?;
+    }
+    stage.tell("What was changed behind its back is what is declared again.");
+    for shop in SHOPS {
+        file_becomes(stage, shop, "hubspot/api_key", "key-of-the-node")?;
     }
     expect("the policies in Vault", &written()?, &policies)?;
     expect("the applications' pods", &pods(stage)?, &before)
