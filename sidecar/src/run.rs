@@ -29,7 +29,10 @@ const STUCK: Duration = Duration::from_mins(1);
 pub async fn run(environment: &Environment, shutdown: &Shutdown) -> Result<(), prometheus::Error> {
     let gate = Gate::new(&environment.dirs.private);
     let mut report = Report::default();
-    // Before anything else: the volume may be older than this process, its files out of date.
+    // Before anything else: the volume may be older than this process, its files out of date. Readiness
+    // begins anew with it, so a pod whose sidecar restarts while Vault is away is not ready until the
+    // first pass: to call it ready would say that files are current which nobody has looked at, and let
+    // its other containers, should they restart, wait at a closed gate of a pod that gets requests.
     if let Err(error) = gate.close() {
         say(&mut report, &error, false);
     }

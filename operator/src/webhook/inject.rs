@@ -42,11 +42,16 @@ pub struct Resources {
 #[error("{0}")]
 pub struct Refusal(String);
 
-/// What to add to the pod. Nothing for one that has it already, and nothing for a mirror pod: the
-/// kubelet made it from a file, and no patch would reach that.
+/// Whether the pod needs nothing: it has it already, or is a mirror pod, which the kubelet made from a
+/// file, and no patch would reach that.
+pub fn is_settled(pod: &Value) -> bool {
+    Pod::parse(pod).is_ok_and(|pod| pod.is_settled())
+}
+
+/// What to add to the pod. Nothing for one that [needs nothing](is_settled).
 pub fn plan(pod: &Value, secrets: PodSecrets, settings: &Settings) -> Result<Vec<Operation>, Refusal> {
     let pod = Pod::parse(pod)?;
-    if pod.is_mirror() || pod.is_injected() {
+    if pod.is_settled() {
         return Ok(Vec::new());
     }
     admit(&pod, &secrets)?;
@@ -95,8 +100,11 @@ fn admit(pod: &Pod<'_>, secrets: &PodSecrets) -> Result<(), Refusal> {
             )));
         }
     }
-    pod.all_containers()
-        .try_for_each(|container| admit_container(container, secrets))
+    pod.all_containers().try_for_each(|container| {
+        admit_container(container, secrets)?;
+        admit_volumes(container)?;
+        admit_ports(pod, container)
+    })
 }
 
 fn admit_container(container: &Container<'_>, secrets: &PodSecrets) -> Result<(), Refusal> {
@@ -125,6 +133,40 @@ fn admit_container(container: &Container<'_>, secrets: &PodSecrets) -> Result<()
         ))),
         None => Ok(()),
     }
+}
+
+/// The sidecar's own volumes are not there yet, so what uses them is invalid, and injection would make
+/// it valid and give the container the sidecar's tokens and everybody's variables.
+fn admit_volumes(container: &Container<'_>) -> Result<(), Refusal> {
+    let own = |volume: &&str| [names::PRIVATE_VOLUME, names::TOKEN_VOLUME].contains(volume);
+    let name = container.name;
+    if let Some(volume) = container.mounted_volumes().find(own) {
+        return Err(Refusal(format!(
+            "container {name} mounts the volume {volume}, which only Keystead's sidecar may see: \
+             take the mount away, its secrets are in {}",
+            names::FILES_DIR
+        )));
+    }
+    match container.env_volumes().find(own) {
+        Some(volume) => Err(Refusal(format!(
+            "container {name} reads a variable from the volume {volume}, which only Keystead's sidecar may \
+             see: name the variable in the SecretBinding"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Containers of a pod share its ports; the sidecar takes one, unless they are the host's.
+fn admit_ports(pod: &Pod<'_>, container: &Container<'_>) -> Result<(), Refusal> {
+    let taken = names::SIDECAR_PORT;
+    if pod.has_host_network() || container.tcp_ports().all(|port| port != u64::from(taken)) {
+        return Ok(());
+    }
+    Err(Refusal(format!(
+        "container {} declares port {taken}, which Keystead's sidecar takes in the pod: let the container \
+         listen on another port",
+        container.name
+    )))
 }
 
 /// The gate, and the binding's variables. They stand before the container's own, whose values may

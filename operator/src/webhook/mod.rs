@@ -31,7 +31,7 @@ pub enum Lookup {
     Found(Box<PodSecrets>),
     /// No binding names the account.
     NoBinding,
-    /// Not known yet: the caches are still filling.
+    /// Not known yet: the caches are still filling, or what serves the account is not ready.
     NotReady,
     /// Its bindings can't be served together or at all; a sentence that says why and what to do.
     Refused(String),

@@ -27,8 +27,8 @@ pub enum Entry {
 pub enum Decision {
     /// It gets this.
     Inject(Vec<Operation>),
-    /// It goes on as it is; the sentence, where there is one, is shown to whoever made it.
-    Leave(Option<String>),
+    /// It goes on as it is.
+    Leave,
     /// It does not get in.
     Refuse {
         /// HTTP status for the one who made it.
@@ -71,19 +71,23 @@ pub fn decide(
     sidecar: &inject::Settings,
 ) -> Decision {
     if request.operation != "CREATE" {
-        return Decision::Leave(None);
+        return Decision::Leave;
+    }
+    // Before the directory is asked: whatever it says of the account, there is nothing to be done.
+    if inject::is_settled(&request.object) {
+        return Decision::Leave;
     }
     let (namespace, account) = (&request.namespace, service_account(&request.object));
     match (directory.secrets_for(namespace, account), entry) {
         (Lookup::Found(secrets), _) => match inject::plan(&request.object, *secrets, sidecar) {
-            Ok(patch) if patch.is_empty() => Decision::Leave(None),
+            Ok(patch) if patch.is_empty() => Decision::Leave,
             Ok(patch) => Decision::Inject(patch),
             Err(refusal) => Decision::Refuse {
                 code: FORBIDDEN,
                 message: refusal.to_string(),
             },
         },
-        (Lookup::Elsewhere, _) | (Lookup::NoBinding, Entry::Namespace) => Decision::Leave(None),
+        (Lookup::Elsewhere, _) | (Lookup::NoBinding, Entry::Namespace) => Decision::Leave,
         (Lookup::NoBinding, Entry::Pod) => Decision::Refuse {
             code: FORBIDDEN,
             message: format!(
@@ -92,10 +96,8 @@ pub fn decide(
                 names::INJECT_LABEL
             ),
         },
-        (Lookup::Refused(why), Entry::Namespace) => {
-            Decision::Leave(Some(format!("no secrets for this pod: {why}")))
-        }
-        (Lookup::Refused(message), Entry::Pod) => Decision::Refuse {
+        // Under both labels: it has a binding, so it must not start without its secrets.
+        (Lookup::Refused(message), _) => Decision::Refuse {
             code: FORBIDDEN,
             message,
         },
@@ -142,10 +144,7 @@ impl Handler {
             Decision::Refuse { message, .. } => {
                 tracing::info!(%entry, %namespace, account, outcome, message, "pod refused");
             }
-            Decision::Leave(Some(message)) => {
-                tracing::info!(%entry, %namespace, account, outcome, message, "pod left alone");
-            }
-            Decision::Inject(_) | Decision::Leave(None) => {
+            Decision::Inject(_) | Decision::Leave => {
                 tracing::debug!(%entry, %namespace, account, outcome, "pod reviewed");
             }
         }
@@ -184,8 +183,7 @@ impl Decision {
     const fn outcome(&self) -> &'static str {
         match self {
             Self::Inject(_) => "injected",
-            Self::Leave(None) => "left",
-            Self::Leave(Some(_)) => "left_with_warning",
+            Self::Leave => "left",
             Self::Refuse {
                 code: UNAVAILABLE, ..
             } => "not_ready",
@@ -221,8 +219,6 @@ struct Response<'a> {
     patch: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<Status<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    warnings: Option<[&'a str; 1]>,
 }
 
 #[derive(Serialize)]
@@ -239,14 +235,13 @@ fn render(uid: &str, decision: &Decision) -> Result<Vec<u8>, serde_json::Error> 
         patch_type: None,
         patch: None,
         status: None,
-        warnings: None,
     };
     match decision {
         Decision::Inject(operations) => {
             response.patch_type = Some("JSONPatch");
             response.patch = Some(STANDARD.encode(serde_json::to_vec(operations)?));
         }
-        Decision::Leave(message) => response.warnings = message.as_deref().map(|message| [message]),
+        Decision::Leave => {}
         Decision::Refuse { code, message } => response.status = Some(Status { code: *code, message }),
     }
     serde_json::to_vec(&Outgoing {

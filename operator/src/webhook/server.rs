@@ -1,7 +1,11 @@
 //! The webhook's HTTPS server: warp's filters behind an accept loop of our own, because warp has no
 //! TLS of its own.
 
+mod body;
+
+use self::body::{Bodies, Body, Missing};
 use super::review::{Entry, Handler};
+use futures::Stream;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -15,7 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use warp::http::{HeaderValue, Response, StatusCode, header};
-use warp::hyper::body::Bytes;
+use warp::hyper::body::Buf;
 use warp::{Filter, Rejection, Reply};
 
 /// Answers until the end is asked for, and what is under way for a little longer.
@@ -83,10 +87,16 @@ fn builder() -> auto::Builder<TokioExecutor> {
     builder
         .http1()
         .timer(TokioTimer::new())
+        .max_buf_size(BUFFER)
         .header_read_timeout(HEADERS);
     builder
         .http2()
         .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS)
+        .max_header_list_size(HEADERS_SIZE)
+        // What is sent before its body has room waits in here.
+        .initial_connection_window_size(WINDOW)
+        .initial_stream_window_size(WINDOW)
         .keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(KEEP_ALIVE);
     builder
@@ -95,12 +105,34 @@ fn builder() -> auto::Builder<TokioExecutor> {
 fn routes(handler: Arc<Handler>) -> impl Filter<Extract = (impl Reply,), Error = Infallible> + Clone {
     let pod = warp::path!("inject" / "pod").map(|| Entry::Pod);
     let namespace = warp::path!("inject" / "namespace").map(|| Entry::Namespace);
+    let bodies = Bodies::new();
     warp::post()
         .and(pod.or(namespace).unify())
-        .and(warp::body::content_length_limit(MAX_BODY))
-        .and(warp::body::bytes())
-        .map(move |entry, body: Bytes| respond(&handler, entry, &body))
+        .and(warp::body::content_length_limit(body::MAX as u64))
+        .and(warp::header::header("content-length"))
+        .and(warp::body::stream())
+        .then(move |entry, length: usize, body| {
+            let (handler, bodies) = (Arc::clone(&handler), bodies.clone());
+            async move { receive(&handler, &bodies, entry, length, body).await }
+        })
         .recover(|rejection: Rejection| async move { Ok::<_, Infallible>(reject(&rejection)) })
+}
+
+async fn receive(
+    handler: &Handler,
+    bodies: &Bodies,
+    entry: Entry,
+    length: usize,
+    body: impl Stream<Item = Result<impl Buf, warp::Error>>,
+) -> Response<Vec<u8>> {
+    match bodies.read(length, body).await {
+        Ok(Body { bytes, .. }) => respond(handler, entry, &bytes),
+        Err(Missing::Broken) => plain(StatusCode::BAD_REQUEST, POST.to_owned()),
+        Err(Missing::Late) => plain(
+            StatusCode::REQUEST_TIMEOUT,
+            "the review did not arrive in time\n".to_owned(),
+        ),
+    }
 }
 
 /// Refusals are answers too: another status than 200 means that the webhook itself failed, which is
@@ -128,7 +160,7 @@ fn reject(rejection: &Rejection) -> Response<Vec<u8>> {
     } else if rejection.find::<warp::reject::LengthRequired>().is_some() {
         (StatusCode::LENGTH_REQUIRED, "a content-length is needed\n")
     } else {
-        (StatusCode::BAD_REQUEST, "POST an AdmissionReview here\n")
+        (StatusCode::BAD_REQUEST, POST)
     };
     plain(status, message.to_owned())
 }
@@ -139,10 +171,25 @@ fn plain(status: StatusCode, message: String) -> Response<Vec<u8>> {
     response
 }
 
-/// A review holds one object and its predecessor, each at most the API server's 3 MiB.
-const MAX_BODY: u64 = 7 << 20;
+const POST: &str = "POST an AdmissionReview here\n";
 /// API servers keep a handful of connections each.
-const MAX_CONNECTIONS: usize = 512;
+const MAX_CONNECTIONS: usize = 128;
+/// Requests at once in a connection of HTTP/2.
+const STREAMS: u32 = 64;
+/// Of one request.
+const HEADERS_SIZE: u32 = 8 << 10;
+/// What a connection of HTTP/2 takes in before somebody reads it, all its streams together.
+const WINDOW: u32 = 64 << 10;
+/// The same of HTTP/1, and what TLS holds of either.
+const BUFFER: usize = 64 << 10;
+
+/// All that clients can make the server hold at once. The chart's limit is 256 MiB; the rest is for the
+/// operator itself and for the one review that is looked at, which is larger as JSON values than as text.
+const HELD: usize = body::SMALL * body::SMALL_AT_ONCE
+    + body::MAX * body::LARGE_AT_ONCE
+    + MAX_CONNECTIONS * (WINDOW as usize + STREAMS as usize * HEADERS_SIZE as usize + 2 * BUFFER);
+const _: () = assert!(HELD <= 128 << 20);
+
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Also how long an idle connection of HTTP/1 may stay.
 const HEADERS: Duration = Duration::from_mins(1);

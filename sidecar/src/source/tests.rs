@@ -1,6 +1,8 @@
 //! The sidecar against a server on loopback that answers by script, some of it hostile. What a real
 //! server does is the test bed's to show.
 
+mod tokens;
+
 use super::*;
 use crate::config::Environment;
 use crate::gate::Gate;

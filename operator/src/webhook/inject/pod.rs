@@ -26,6 +26,7 @@ pub(super) struct Container<'a> {
     fields: &'a Object,
     env: &'a [Value],
     mounts: &'a [Value],
+    ports: &'a [Value],
 }
 
 // === impl Pod ===
@@ -48,13 +49,17 @@ impl<'a> Pod<'a> {
         })
     }
 
-    pub(super) fn is_mirror(&self) -> bool {
+    pub(super) fn is_settled(&self) -> bool {
+        self.is_mirror() || self.is_injected()
+    }
+
+    fn is_mirror(&self) -> bool {
         self.annotations
             .is_some_and(|all| all.contains_key(MIRROR_ANNOTATION))
     }
 
     /// Whether the webhook was here before: the API server may ask twice, and people copy pods.
-    pub(super) fn is_injected(&self) -> bool {
+    fn is_injected(&self) -> bool {
         self.annotations
             .is_some_and(|all| all.contains_key(names::INJECTED_ANNOTATION))
             && self
@@ -136,6 +141,7 @@ impl<'a> Container<'a> {
                 fields,
                 env: list(fields, "env")?,
                 mounts: list(fields, "volumeMounts")?,
+                ports: list(fields, "ports")?,
             })
         };
         list(spec, field)?.iter().enumerate().map(parse).collect()
@@ -152,6 +158,26 @@ impl<'a> Container<'a> {
 
     pub(super) fn mount_paths(&self) -> impl Iterator<Item = &'a str> {
         texts(self.mounts, "mountPath")
+    }
+
+    pub(super) fn mounted_volumes(&self) -> impl Iterator<Item = &'a str> {
+        texts(self.mounts, "name")
+    }
+
+    /// The volumes with the files that variables are read from.
+    pub(super) fn env_volumes(&self) -> impl Iterator<Item = &'a str> {
+        let volume = |env: &'a Value| env.pointer("/valueFrom/fileKeyRef/volumeName")?.as_str();
+        self.env.iter().filter_map(volume)
+    }
+
+    /// What it says it listens on. Ports of other protocols are numbered apart.
+    pub(super) fn tcp_ports(&self) -> impl Iterator<Item = u64> {
+        let is_tcp = |port: &&Value| {
+            let protocol = port.get("protocol").and_then(Value::as_str).unwrap_or_default();
+            matches!(protocol, "" | "TCP")
+        };
+        let tcp = self.ports.iter().filter(is_tcp);
+        tcp.filter_map(|port| port.get("containerPort")?.as_u64())
     }
 
     /// The container's request and limit of one resource.

@@ -3,6 +3,7 @@ use keystead_crds::scope::Level;
 use keystead_crds::sidecar::{CONFIG_VERSION, EnvConfig, ScopeConfig, SecretConfig, VaultConfig};
 
 mod random;
+mod refusals;
 
 pub(in crate::webhook) fn secrets() -> PodSecrets {
     let vault = VaultConfig {
@@ -65,10 +66,6 @@ fn patched(pod: &Value, operations: &[Operation]) -> Value {
     let mut pod = pod.clone();
     json_patch::patch(&mut pod, &patch).unwrap();
     pod
-}
-
-fn refused(pod: &Value) -> String {
-    plan(pod, secrets(), &settings()).unwrap_err().to_string()
 }
 
 /// The config in the sidecar of an injected pod, with the kubelet's expansion undone.
@@ -345,72 +342,4 @@ fn mirror_pods_are_left_alone() {
     let annotations = json!({"kubernetes.io/config.mirror": "x"});
     let pod = json!({"metadata": {"annotations": annotations}, "spec": {"containers": [{"name": "c"}]}});
     assert_eq!(plan(&pod, secrets(), &settings()), Ok(vec![]));
-}
-
-#[test]
-fn what_can_not_be_served_is_refused_with_a_remedy() {
-    let pod = |extra: Value, container: Value| {
-        let mut spec = json!({"containers": [{"name": "ok"}, container]});
-        spec.as_object_mut()
-            .unwrap()
-            .extend(extra.as_object().unwrap().clone());
-        json!({"spec": spec})
-    };
-    let web = || json!({"name": "web"});
-    let cases = [
-        (
-            pod(json!({"os": {"name": "windows"}}), web()),
-            "label keystead.dev/inject: \"false\"",
-        ),
-        (
-            pod(json!({"nodeSelector": {"kubernetes.io/os": "windows"}}), web()),
-            "Linux pods only",
-        ),
-        (
-            pod(json!({"volumes": [{"name": "keystead-private"}]}), web()),
-            "volume named keystead-private of its own",
-        ),
-        (
-            pod(json!({}), json!({"name": "keystead"})),
-            "container named keystead of its own",
-        ),
-        (
-            pod(json!({"initContainers": [{"name": "keystead"}]}), web()),
-            "container named keystead of its own",
-        ),
-        (
-            pod(
-                json!({}),
-                json!({"name": "web", "env": [{"name": "HUBSPOT_API_KEY", "value": "x"}]}),
-            ),
-            "container web sets HUBSPOT_API_KEY itself, and so would Keystead (web, more): take one",
-        ),
-        (
-            pod(
-                json!({}),
-                json!({"name": "web", "env": [{"name": "KEYSTEAD_READY"}]}),
-            ),
-            "sets KEYSTEAD_READY itself",
-        ),
-        (
-            pod(
-                json!({}),
-                json!({"name": "web", "volumeMounts": [{"name": "x", "mountPath": "/keystead/"}]}),
-            ),
-            "container web mounts something at /keystead",
-        ),
-        (
-            pod(json!({"volumes": {}}), web()),
-            "the pod's volumes is not a list",
-        ),
-        (
-            json!({"spec": {"containers": ["c"]}}),
-            "/spec/containers/0 is not a container",
-        ),
-        (json!({"metadata": {}}), "the pod has no spec"),
-    ];
-    for (pod, sentence) in cases {
-        let message = refused(&pod);
-        assert!(message.contains(sentence), "{message}");
-    }
 }

@@ -13,6 +13,7 @@ impl Directory for Accounts {
             "web" => Lookup::Found(Box::<PodSecrets>::new(secrets())),
             "torn" => Lookup::Refused("its bindings name two environments: use one".to_owned()),
             "early" => Lookup::NotReady,
+            "theirs" => Lookup::Elsewhere,
             _ => Lookup::NoBinding,
         }
     }
@@ -95,12 +96,37 @@ fn a_labelled_pod_without_one_is_refused_and_others_are_left_alone() {
 }
 
 #[test]
-fn bindings_that_can_not_be_served_are_named() {
+fn bindings_that_can_not_be_served_keep_the_pod_out_under_both_labels() {
     let why = "its bindings name two environments: use one";
     let refused = json!({"uid": "u1", "allowed": false, "status": {"code": 403, "message": why}});
-    assert_eq!(answer(Entry::Pod, &review(Some("torn"))), refused);
-    let left = json!({"uid": "u1", "allowed": true, "warnings": [format!("no secrets for this pod: {why}")]});
-    assert_eq!(answer(Entry::Namespace, &review(Some("torn"))), left);
+    for entry in [Entry::Pod, Entry::Namespace] {
+        assert_eq!(answer(entry, &review(Some("torn"))), refused);
+    }
+}
+
+#[test]
+fn what_another_operator_serves_is_left_to_it() {
+    for entry in [Entry::Pod, Entry::Namespace] {
+        let left = json!({"uid": "u1", "allowed": true});
+        assert_eq!(answer(entry, &review(Some("theirs"))), left);
+    }
+}
+
+#[test]
+fn pods_that_need_nothing_are_let_through_whatever_is_known_of_their_account() {
+    let left = json!({"uid": "u1", "allowed": true});
+    for account in ["web", "nobody", "torn", "early"] {
+        let mut mirror = review(Some(account));
+        mirror["request"]["object"]["metadata"]["annotations"] = json!({"kubernetes.io/config.mirror": "x"});
+        let mut injected = review(Some(account));
+        let pod = &mut injected["request"]["object"];
+        pod["metadata"]["annotations"] = json!({"keystead.dev/injected": "web"});
+        pod["spec"]["initContainers"] = json!([{"name": "keystead"}]);
+        for entry in [Entry::Pod, Entry::Namespace] {
+            assert_eq!(answer(entry, &mirror), left, "{account}");
+            assert_eq!(answer(entry, &injected), left, "{account}");
+        }
+    }
 }
 
 #[test]

@@ -114,13 +114,56 @@ async fn a_huge_body_is_not_read() {
     let mut stream = connect(server.address, &server.material).await.unwrap();
     let head = format!(
         "POST /inject/pod HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n",
-        MAX_BODY + 1
+        body::MAX + 1
     );
     stream.write_all(head.as_bytes()).await.unwrap();
     assert_eq!(
         read(&mut stream).await.unwrap(),
         (413, "the review is too large\n".to_owned())
     );
+}
+
+/// Says that a body of this length comes, and sends the beginning of it.
+async fn begin(server: &Server, length: usize) -> TlsStream<TcpStream> {
+    let mut stream = connect(server.address, &server.material).await.unwrap();
+    let head = format!("POST /inject/pod HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n{{");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream
+}
+
+#[tokio::test]
+async fn whoever_sends_slowly_keeps_nobody_out_and_is_sent_away() {
+    let server = server().await;
+    let mut slow = Vec::new();
+    for _ in 0..=body::LARGE_AT_ONCE {
+        slow.push(begin(&server, body::MAX).await);
+    }
+    // Until the server has read the beginnings.
+    sleep(Duration::from_millis(100)).await;
+    let mut stream = connect(server.address, &server.material).await.unwrap();
+    let review = review(Some("web")).to_string();
+    let answered = timeout(
+        Duration::from_secs(2),
+        send(&mut stream, "POST /inject/pod", &review),
+    );
+    assert_eq!(answered.await.unwrap().unwrap().0, 200);
+    for mut stream in slow {
+        let answer = timeout(2 * body::DEADLINE, read(&mut stream)).await.unwrap();
+        assert_eq!(
+            answer.unwrap(),
+            (408, "the review did not arrive in time\n".to_owned())
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_large_review_is_answered() {
+    let server = server().await;
+    let mut stream = connect(server.address, &server.material).await.unwrap();
+    let mut large = review(Some("web"));
+    large["request"]["object"]["metadata"]["annotations"] = serde_json::json!({"x": "x".repeat(3 << 20)});
+    let answer = send(&mut stream, "POST /inject/pod", &large.to_string()).await;
+    assert_eq!(answer.unwrap().0, 200);
 }
 
 #[tokio::test]
@@ -196,8 +239,5 @@ async fn the_end_waits_for_answers_and_not_for_silence() {
     );
     busy.write_all(&body.as_bytes()[10..]).await.unwrap();
     assert_eq!(read(&mut busy).await.unwrap().0, 200);
-    timeout(Duration::from_secs(5), server.task)
-        .await
-        .unwrap()
-        .unwrap();
+    timeout(2 * DRAIN, server.task).await.unwrap().unwrap();
 }
