@@ -99,9 +99,15 @@ fn provider_rows() -> Vec<Row> {
         (provider, "/spec/vault", both_cas, "spec.vault", "caBundle and caSecretRef exclude each other"),
         (provider, "/spec/vault/auth/kubernetes/mount", json!("a*"), "kubernetes.mount", mount),
         (provider, "/spec/vault/mounts/kv", json!("kv/"), "spec.vault.mounts.kv", mount),
+        (provider, "/spec/vault/mounts/kv", json!("kv/../sys"), "spec.vault.mounts.kv", mount),
         (provider, "/spec/workloadAuth/mount", json!("{{x}}"), "spec.workloadAuth.mount", mount),
         (provider, "/spec/workloadAuth/method", json!("Token"), "spec.workloadAuth.method", "\"Jwt\""),
     ];
+    for bad in ["a/b", "A", ".."] {
+        let ca = json!({"name": "a", "namespace": bad, "key": "c"});
+        let namespace = "must be the name of a namespace";
+        rows.push((provider, "/spec/vault/caSecretRef", ca, "caSecretRef.namespace", namespace));
+    }
     for bad in ["a/b", "A", "a+"] {
         rows.push((provider, "/spec/vault/pathPrefix", json!(bad), "spec.vault.pathPrefix", SEGMENT));
     }
@@ -150,6 +156,10 @@ fn credential_rows() -> Vec<Row> {
     for bad in ["Hubspot", "a/b", "a+", "{{x}}", "-a", "a.b"] {
         rows.push((credential, "/spec/service", json!(bad), "spec.service", SEGMENT));
     }
+    for bad in ["A", "../a", "a/b"] {
+        let from = json!({"secretKeyRef": {"name": bad, "key": "k"}});
+        rows.push((credential, "/spec/keys/0/from", from, "secretKeyRef.name", "must be the name of a Secret"));
+    }
     for bad in ["a b", "a/b", "-a", "a,b"] {
         rows.push((credential, "/spec/keys/0/name", json!(bad), "spec.keys[0].name", name));
     }
@@ -183,6 +193,10 @@ fn binding_rows() -> Vec<Row> {
     }
     for bad in ["KEYSTEAD_X", "A-B", "1A", "A=B"] {
         rows.push((binding, "/spec/env/0/name", json!(bad), "spec.env[0].name", "name must be letters, digits"));
+    }
+    for bad in ["Web", "a/b", "a*", "{{x}}", "-a", "../web"] {
+        let accounts = "must be names of service accounts";
+        rows.push((binding, "/spec/serviceAccounts", json!([bad]), "spec.serviceAccounts", accounts));
     }
     for bad in ["0s", "25h", "500ms"] {
         rows.push((binding, "/spec/refreshInterval", json!(bad), "spec.refreshInterval", interval));

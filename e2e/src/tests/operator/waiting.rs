@@ -84,7 +84,7 @@ pub(super) fn for_vault(stage: &Stage) -> Result<()> {
         let sentence = "cannot reach https://127.0.0.1:1";
         rig.says("secretprovider/@id@", "False", "VaultUnreachable", sentence)?;
         rig.warned("SecretProvider", "@id@", sentence)?;
-        let sentence = "waiting for SecretProvider @id@: cannot reach https://127.0.0.1:1";
+        let sentence = "waiting for SecretProvider @id@: VaultUnreachable";
         rig.says(CREDENTIAL, "False", "VaultUnreachable", sentence)?;
         rig.says(BINDING, "False", "VaultUnreachable", sentence)?;
         // A scope needs no Vault to be right.
