@@ -171,6 +171,7 @@ pub(crate) fn next_steps(args: &Bootstrap, names: &Names) -> String {
         "
 Next, install the operator and name this Vault to it:
   helm install keystead charts/keystead --namespace {} --create-namespace --set cluster={}
+  (and --set image.operator.repository=… --set image.sidecar.repository=… where they are in a registry)
 and in a SecretProvider:
   vault: {{auth: {{kubernetes: {{mount: {}, role: {}}}}}, mounts: {{kv: {}}}, pathPrefix: {}}}
   workloadAuth: {{method: {method}, mount: {}, audience: {}}}",
