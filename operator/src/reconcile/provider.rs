@@ -29,6 +29,8 @@ use tokio::time::Instant;
 
 /// How often Vault is asked whether it is there and the token good.
 const CHECK: Duration = Duration::from_secs(30);
+/// How often it is looked for while it is away.
+const AWAY: Duration = Duration::from_secs(5);
 /// Least time between two logins because Vault refuses a token that is not old: then rights are
 /// missing, and each login would leave a token at Vault.
 const REFUSED_PAUSE: Duration = Duration::from_mins(5);
@@ -57,8 +59,16 @@ pub(super) async fn reconcile(context: &Arc<Context>, name: &str) -> Result<Next
     if let Some(new) = written.map_err(|error| kubernetes(&error))? {
         SecretProvider::remember(&mut context.world_mut(), &Key::of(&new), new);
     }
-    let due = result?.saturating_duration_since(Instant::now());
-    Ok(Next::After(due.min(jitter(CHECK))))
+    match result {
+        Ok(due) => Ok(Next::After(
+            due.saturating_duration_since(Instant::now()).min(jitter(CHECK)),
+        )),
+        // Everybody waits for its return, and looking costs one request.
+        Err(problem) if matches!(problem.reason, Reason::VaultSealed | Reason::VaultUnreachable) => {
+            Ok(Next::After(jitter(AWAY)))
+        }
+        Err(problem) => Err(problem),
+    }
 }
 
 /// What a replica that does not write must know: its webhook tells sidecars whom to trust.
