@@ -9,7 +9,7 @@ use crate::args::Demo;
 use crate::bed::{self, Bed};
 use crate::stage::{Own, Site, Stage};
 use crate::story::{self, NAMESPACE};
-use crate::tools::Tools;
+use crate::tools::Clients;
 use crate::{exec, programs, ui};
 
 /// Tells the story on the bed, or on the user's own cluster.
@@ -42,20 +42,14 @@ pub fn demo(options: Demo) -> Result<()> {
 
 /// The user's own cluster, with the images loaded.
 fn own(options: Demo, kubeconfig: PathBuf) -> Result<Site> {
-    let tools = Tools::get(true)?;
+    let tools = Clients::get()?;
     let load = options.load.context("--kubeconfig needs --load: a command that brings an image's tar file to the cluster's nodes, e.g. --load 'kind load image-archive'")?;
     let mut tars: Vec<PathBuf> = programs::images(Path::new(programs::FOLDER))?
         .into_iter()
         .map(|program| program.tar)
         .collect();
     let test_image = Path::new(programs::FOLDER).join("busybox.tar");
-    bed::write_test_image(
-        tools
-            .debian
-            .as_ref()
-            .context("busybox comes from a Debian package")?,
-        &test_image,
-    )?;
+    bed::write_test_image(&tools.debian, &test_image)?;
     tars.push(test_image);
     for tar in tars {
         let line = format!("{load} {}", tar.display());
@@ -69,7 +63,7 @@ fn own(options: Demo, kubeconfig: PathBuf) -> Result<Site> {
         vault_token_file: options
             .token_file
             .context("--kubeconfig needs --token-file FILE")?,
-        tools: [tools.kubectl, tools.bao, tools.helm],
+        tools: tools.programs,
     }))
 }
 

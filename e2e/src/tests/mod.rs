@@ -2,8 +2,7 @@
 //! stories on the real node.
 
 mod kinds;
-#[path = "bed.rs"]
-mod life_of_a_bed;
+mod lifecycle;
 mod manifest;
 mod operator;
 mod own;
@@ -109,7 +108,7 @@ fn all() -> Vec<Test> {
         kinds::tests(),
         operator::tests(),
         sidecar::tests(),
-        life_of_a_bed::tests(),
+        lifecycle::tests(),
     ];
     tests.splice(1..1, servers.into_iter().flatten());
     tests
@@ -131,7 +130,11 @@ fn on_a_bed(tests: &[Test], report: &mut Report) -> Result<()> {
         bed::down(BED)?;
     }
     let bed = bed::up(&options)?;
-    if root && tests.iter().any(|test| test.node) {
+    if root
+        && tests
+            .iter()
+            .any(|test| test.node && matches!(test.run, Run::Bed(_)))
+    {
         for program in programs::images(Path::new(programs::FOLDER))? {
             bed.import_image(&program.tar)?;
         }

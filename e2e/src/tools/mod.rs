@@ -29,6 +29,28 @@ pub struct Tools {
     pub debian: Option<Debian>,
 }
 
+/// What a person needs to talk to a cluster and a Vault of their own.
+#[derive(Debug, Clone)]
+pub struct Clients {
+    /// `kubectl`, `bao` and `helm`.
+    pub programs: [PathBuf; 3],
+    /// busybox, for the image of test pods.
+    pub debian: Debian,
+}
+
+impl Clients {
+    /// Gets what is missing, with progress shown: no Kubernetes is built.
+    pub fn get() -> Result<Self> {
+        let wheels = wheels::get()?;
+        let debian = debian::get()?;
+        let helm = go::helm()?;
+        Ok(Self {
+            programs: [wheels.join("kubectl"), wheels.join("bao"), helm.join("helm")],
+            debian,
+        })
+    }
+}
+
 impl Tools {
     /// Gets what is missing, with progress shown. `node` says whether pods will run.
     pub fn get(node: bool) -> Result<Self> {
