@@ -1,5 +1,5 @@
 # What the Keystead operator of cluster @cluster@ may do. Whoever may write policies in Vault is its
-# administrator (nothing bounds a policy's text): guard the operator as you guard this Vault.
+# administrator (nothing bounds a policy's text), so give the operator a Vault namespace of its own.
 
 # Its own token.
 path "auth/token/lookup-self" { capabilities = ["read"] }

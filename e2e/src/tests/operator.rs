@@ -2,6 +2,7 @@
 
 mod access;
 mod bindings;
+mod replicas;
 mod rest;
 mod tenants;
 mod values;
@@ -61,6 +62,10 @@ const TESTS: &[Named] = &[
     (
         "operator: of two scopes with one id the older serves, and then the other",
         tenants::two_scopes,
+    ),
+    (
+        "operator: of two replicas one writes, and the other takes over",
+        replicas::one_writes,
     ),
     (
         "operator: what somebody else wrote in Vault stays as it is",

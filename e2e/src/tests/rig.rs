@@ -216,8 +216,14 @@ metadata: {name: operator, namespace: @id@}
 
     /// The same, with more arguments.
     pub(super) fn operator_with(&self, more: &[&str]) -> Result<Program> {
+        self.replica("operator", more)
+    }
+
+    /// The same, with a log of this name.
+    pub(super) fn replica(&self, name: &str, more: &[&str]) -> Result<Program> {
         let port = free_port()?;
-        let mut operator = Program::start(self.stage, "operator", &self.path("operator.log"), |command| {
+        let log = self.path(&format!("{name}.log"));
+        let mut operator = Program::start(self.stage, "operator", &log, |command| {
             command
                 .args(["--cluster", &self.id, "--class", &self.id, "--log-format", "text"])
                 .arg("--vault-token-file")
@@ -226,15 +232,10 @@ metadata: {name: operator, namespace: @id@}
                 .args(more);
         })?;
         let line = format!("kubectl --server=http://127.0.0.1:{port} get --raw /readyz");
-        wait::until(
-            "the operator is ready",
-            PATIENCE,
-            Some(&self.path("operator.log")),
-            || {
-                operator.check()?;
-                Ok(self.stage.ask(&line).is_ok_and(|answer| answer == "ok"))
-            },
-        )?;
+        wait::until("the operator is ready", PATIENCE, Some(&log), || {
+            operator.check()?;
+            Ok(self.stage.ask(&line).is_ok_and(|answer| answer == "ok"))
+        })?;
         Ok(operator)
     }
 
