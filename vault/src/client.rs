@@ -2,6 +2,9 @@
 //!
 //! Requests go through `vaultrs`; what it lacks (any path, leases, a CA from memory, an error that
 //! holds no secret) is added here. API: <https://openbao.org/api-docs/>.
+//!
+//! Over 400 lines because it is one border: what goes out, what comes in, and what of a foreign
+//! error is let through should be read together.
 
 use crate::error::{Error, Request};
 use crate::sensitive::Sensitive;
