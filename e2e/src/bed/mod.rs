@@ -161,11 +161,6 @@ impl Bed {
         ]
     }
 
-    /// OpenBao's root token.
-    pub fn vault_token(&self) -> Result<String> {
-        fs::read_to_string(&self.vault_token_file).context("read OpenBao's root token")
-    }
-
     /// Makes an image known to the node. When this returns, a pod with `imagePullPolicy: Never`
     /// finds it. The tar is one of [`crate::image::Image::write`].
     pub fn import_image(&self, tar: &Path) -> Result<()> {
@@ -195,12 +190,6 @@ impl Bed {
             registry.start(vault::SERVER, &command, &self.environment)?;
         }
         vault::await_health(&registry, vault::Health::Active, || self.command("bao"))
-    }
-
-    /// Ends OpenBao and starts it again.
-    pub fn restart_vault(&self) -> Result<()> {
-        self.stop_vault()?;
-        self.start_vault()
     }
 
     fn registry(&self) -> Registry {

@@ -11,27 +11,22 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
+use super::Test;
 use super::rig::{install_kinds, unique};
-use super::{Run, Test};
 use crate::stage::Stage;
 
 /// The tests, the widest first.
 pub(super) fn tests() -> Vec<Test> {
-    let test = |name, run| Test {
-        name,
-        node: false,
-        run: Run::Bed(run),
-    };
     vec![
-        test(
+        Test::on_servers(
             "kinds: the API server takes the definitions and every manifest we show",
             shown_manifests,
         ),
-        test(
+        Test::on_servers(
             "kinds: what can't work is refused, naming the field and what would be right",
             refusals::created,
         ),
-        test(
+        Test::on_servers(
             "kinds: what must not change is refused to change",
             refusals::changed,
         ),

@@ -39,6 +39,17 @@ pub struct Test {
     pub run: Run,
 }
 
+impl Test {
+    /// A test that needs the servers and no pods.
+    fn on_servers(name: &'static str, run: fn(&Stage) -> Result<()>) -> Self {
+        Self {
+            name,
+            node: false,
+            run: Run::Bed(run),
+        }
+    }
+}
+
 /// How a test is run.
 pub enum Run {
     /// `cargo test` of the whole workspace.

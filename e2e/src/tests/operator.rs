@@ -10,16 +10,12 @@ mod waiting;
 
 use anyhow::Result;
 
-use super::{Run, Test};
+use super::Test;
 use crate::stage::Stage;
 
 /// The tests, the widest first.
 pub(super) fn tests() -> Vec<Test> {
-    let test = |&(name, run)| Test {
-        name,
-        node: false,
-        run: Run::Bed(run),
-    };
+    let test = |&(name, run)| Test::on_servers(name, run);
     TESTS.iter().map(test).collect()
 }
 

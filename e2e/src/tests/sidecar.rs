@@ -7,10 +7,10 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
+use super::Test;
 use super::manifest::{account, binding, company, credential, global, namespace, value};
 use super::program::Program;
 use super::rig::{self, Method, Rig};
-use super::{Run, Test};
 use crate::stage::{PATIENCE, Stage};
 use crate::wait;
 
@@ -20,17 +20,12 @@ const GATE: &str = "KEYSTEAD_READY (why: kubectl logs -c keystead)='1'\n";
 
 /// The tests, the widest first.
 pub(super) fn tests() -> Vec<Test> {
-    let test = |name, run| Test {
-        name,
-        node: false,
-        run: Run::Bed(run),
-    };
     vec![
-        test(
+        Test::on_servers(
             "sidecar: values become files and variables, follow Vault, and end with their token",
             whole_life,
         ),
-        test(
+        Test::on_servers(
             "sidecar: a missing key is named with the scopes searched, and comes up by itself",
             missing_key,
         ),

@@ -36,11 +36,7 @@ const AWAY: Duration = Duration::from_secs(5);
 const REFUSED_PAUSE: Duration = Duration::from_mins(5);
 
 pub(super) async fn reconcile(context: &Arc<Context>, name: &str) -> Result<Next, Problem> {
-    let object = {
-        let world = context.world();
-        world.provider(name).filter(|_| !world.is_foreign(name)).cloned()
-    };
-    let Some(object) = object else {
+    let Some(object) = served(context, name) else {
         context.providers.remove(name);
         return Ok(Next::OnChange);
     };
@@ -73,17 +69,20 @@ pub(super) async fn reconcile(context: &Arc<Context>, name: &str) -> Result<Next
 
 /// What a replica that does not write must know: its webhook tells sidecars whom to trust.
 pub(super) async fn observe(context: &Arc<Context>, name: &str) -> Result<Next, Problem> {
-    let object = {
-        let world = context.world();
-        world.provider(name).filter(|_| !world.is_foreign(name)).cloned()
+    let Some(object) = served(context, name) else {
+        return Ok(Next::OnChange);
     };
-    if let Some(object) = object {
-        let ca = authorities(context, &object).await?;
-        context
-            .world_mut()
-            .set_facts(name, ProviderFacts { ca, accessor: None });
-    }
+    let ca = authorities(context, &object).await?;
+    context
+        .world_mut()
+        .set_facts(name, ProviderFacts { ca, accessor: None });
     Ok(Next::After(jitter(CHECK)))
+}
+
+/// A provider that is there and this operator's.
+fn served(context: &Context, name: &str) -> Option<Arc<SecretProvider>> {
+    let world = context.world();
+    world.provider(name).filter(|_| !world.is_foreign(name)).cloned()
 }
 
 /// Logs in or keeps the login, and finds out what compiling needs. Answers when the login is due.
