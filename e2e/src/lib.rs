@@ -8,6 +8,7 @@ pub mod exec;
 pub mod image;
 pub mod interrupt;
 pub mod programs;
+mod rig;
 pub mod stage;
 pub mod story;
 pub mod tests;

@@ -3,12 +3,9 @@
 
 mod kinds;
 mod lifecycle;
-mod manifest;
 mod operator;
 mod own;
-mod program;
 mod report;
-mod rig;
 mod sidecar;
 
 use std::path::Path;
@@ -20,6 +17,7 @@ use tokio::time::Instant;
 
 use crate::args::Test as Options;
 use crate::bed::{self, Bed};
+use crate::rig::{self, manifest, program};
 use crate::stage::{Site, Stage};
 use crate::{demo, interrupt, programs, story, ui};
 use report::{Outcome, Report};

@@ -18,7 +18,7 @@ use crate::ui::Step;
 use crate::{programs, wait};
 
 /// A program under test that runs.
-pub(super) struct Program {
+pub(crate) struct Program {
     child: Child,
     name: String,
     log: PathBuf,
@@ -27,7 +27,7 @@ pub(super) struct Program {
 impl Program {
     /// Starts `keystead-<short>`; what it says is added to `log`. `prepare` gives it arguments and
     /// variables.
-    pub(super) fn start(
+    pub(crate) fn start(
         stage: &Stage,
         short: &str,
         log: &Path,
@@ -58,7 +58,7 @@ impl Program {
     }
 
     /// Everything it has said so far, in all its runs.
-    pub(super) fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read(&self.log).map_or_else(
             |error| error.to_string(),
             |text| String::from_utf8_lossy(&text).into_owned(),
@@ -66,7 +66,7 @@ impl Program {
     }
 
     /// Fails if it has ended, with the end of its log.
-    pub(super) fn check(&mut self) -> Result<()> {
+    pub(crate) fn check(&mut self) -> Result<()> {
         match self.child.try_wait()? {
             None => Ok(()),
             Some(status) => bail!("{} has ended ({status}){}", self.name, wait::tail(&self.log)),
@@ -74,7 +74,7 @@ impl Program {
     }
 
     /// Asks it to end as the kubelet would, and waits until it has.
-    pub(super) fn stop(&mut self) -> Result<()> {
+    pub(crate) fn stop(&mut self) -> Result<()> {
         kill(Pid::from_raw(i32::try_from(self.child.id())?), Signal::SIGTERM)
             .with_context(|| format!("ask {} to end", self.name))?;
         let status = self.ended()?;
@@ -85,7 +85,7 @@ impl Program {
     }
 
     /// Waits until it has ended by itself.
-    pub(super) fn ended(&mut self) -> Result<ExitStatus> {
+    pub(crate) fn ended(&mut self) -> Result<ExitStatus> {
         let (child, name) = (&mut self.child, &self.name);
         wait::until(format_args!("{name} ends"), PATIENCE, Some(&self.log), || {
             Ok(child.try_wait()?.is_some())
@@ -104,7 +104,7 @@ impl Drop for Program {
 
 /// A port nobody listens on. In a bed of servers only it is the host's; a bed with a node has all
 /// ports of its own network but a few.
-pub(super) fn free_port() -> Result<u16> {
+pub(crate) fn free_port() -> Result<u16> {
     let listener = TcpListener::bind("127.0.0.1:0").context("find a free port")?;
     Ok(listener.local_addr()?.port())
 }

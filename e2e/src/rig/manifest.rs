@@ -1,16 +1,16 @@
 //! What tests declare, as the YAML that a person would write. `@id@` stands for the test's name.
 
-use super::rig::{Method, Rig};
+use super::{Method, Rig};
 
 impl Rig<'_> {
     /// This test's provider, named as everything else of it.
-    pub(super) fn provider(&self) -> String {
+    pub(crate) fn provider(&self) -> String {
         let address = self.stage.bed().map_or("", |bed| bed.vault_address.as_str());
         self.provider_at(address)
     }
 
     /// The same, at another address.
-    pub(super) fn provider_at(&self, address: &str) -> String {
+    pub(crate) fn provider_at(&self, address: &str) -> String {
         let method = match self.method {
             Method::Jwt => "Jwt",
             Method::Kubernetes => "Kubernetes",
@@ -37,7 +37,7 @@ spec:
 }
 
 /// A namespace `@id@-<name>` with labels.
-pub(super) fn namespace(name: &str, labels: &str) -> String {
+pub(crate) fn namespace(name: &str, labels: &str) -> String {
     format!(
         "
 ---
@@ -49,7 +49,7 @@ metadata: {{name: @id@-{name}, labels: {{{labels}}}}}
 }
 
 /// A service account in such a namespace.
-pub(super) fn account(space: &str, name: &str) -> String {
+pub(crate) fn account(space: &str, name: &str) -> String {
     format!(
         "
 ---
@@ -61,12 +61,12 @@ metadata: {{name: {name}, namespace: @id@-{space}}}
 }
 
 /// The scope of everyone, `@id@-global`.
-pub(super) fn global() -> String {
+pub(crate) fn global() -> String {
     scope("global", "level: Global")
 }
 
 /// The scope of a company, `@id@-<company>`: namespaces with its label are members.
-pub(super) fn company(company: &str) -> String {
+pub(crate) fn company(company: &str) -> String {
     scope(
         company,
         &format!(
@@ -76,7 +76,7 @@ pub(super) fn company(company: &str) -> String {
 }
 
 /// A scope `@id@-<name>` that every namespace may write to.
-pub(super) fn scope(name: &str, spec: &str) -> String {
+pub(crate) fn scope(name: &str, spec: &str) -> String {
     format!(
         "
 ---
@@ -89,7 +89,7 @@ spec: {{providerRef: {{name: @id@}}, {spec}, writers: {{namespaceSelector: {{}}}
 }
 
 /// A credential in namespace `@id@-<space>` for scope `@id@-<scope>`.
-pub(super) fn credential(space: &str, name: &str, scope: &str, service: &str, keys: &str) -> String {
+pub(crate) fn credential(space: &str, name: &str, scope: &str, service: &str, keys: &str) -> String {
     format!(
         "
 ---
@@ -105,17 +105,17 @@ spec:
 }
 
 /// A key with its value in the manifest.
-pub(super) fn value(key: &str, value: &str) -> String {
+pub(crate) fn value(key: &str, value: &str) -> String {
     format!("{{name: {key}, from: {{value: \"{value}\"}}}}")
 }
 
 /// A key with its value in a Secret.
-pub(super) fn from_secret(key: &str, secret: &str, secret_key: &str) -> String {
+pub(crate) fn from_secret(key: &str, secret: &str, secret_key: &str) -> String {
     format!("{{name: {key}, from: {{secretKeyRef: {{name: {secret}, key: {secret_key}}}}}}}")
 }
 
 /// A Secret of one key.
-pub(super) fn secret(space: &str, name: &str, key: &str, value: &str) -> String {
+pub(crate) fn secret(space: &str, name: &str, key: &str, value: &str) -> String {
     format!(
         "
 ---
@@ -128,7 +128,7 @@ stringData: {{{key}: \"{value}\"}}
 }
 
 /// A binding that gives an account of namespace `@id@-<space>` services.
-pub(super) fn binding(space: &str, name: &str, account: &str, services: &[&str]) -> String {
+pub(crate) fn binding(space: &str, name: &str, account: &str, services: &[&str]) -> String {
     let secrets: Vec<String> = services
         .iter()
         .map(|service| format!("{{name: {service}, service: {service}}}"))

@@ -1,5 +1,8 @@
-//! What every test against real servers has for itself: a name that nobody else has, and under it
-//! a class, a cluster, namespaces, a path and auth mounts in Vault. So no test sees another.
+//! What every test and benchmark on real servers has for itself: a name that nobody else has, and
+//! under it a class, a cluster, namespaces, a path and auth mounts in Vault. So no run sees another.
+
+pub(crate) mod manifest;
+pub(crate) mod program;
 
 use std::fs;
 use std::path::PathBuf;
@@ -9,28 +12,28 @@ use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::program::{Program, free_port};
+use self::program::{Program, free_port};
 use crate::stage::{PATIENCE, Stage};
 use crate::wait;
 
 /// How pods log in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Method {
+pub(crate) enum Method {
     Jwt,
     Kubernetes,
 }
 
 /// One test's own corner of the servers.
-pub(super) struct Rig<'a> {
-    pub(super) stage: &'a Stage,
+pub(crate) struct Rig<'a> {
+    pub(crate) stage: &'a Stage,
     /// The test's name for everything: class, cluster, provider, path prefix, system namespace.
-    pub(super) id: String,
-    pub(super) method: Method,
+    pub(crate) id: String,
+    pub(crate) method: Method,
     folder: TempDir,
 }
 
 /// Prepares Vault for a test and runs it. A failure shows the ends of the logs of what it started.
-pub(super) fn run(
+pub(crate) fn run(
     stage: &Stage,
     short: &str,
     method: Method,
@@ -52,7 +55,7 @@ pub(super) fn run(
 }
 
 /// Puts the definitions of our kinds in as they are now, wherever they come from.
-pub(super) fn install_kinds(stage: &Stage) -> Result<()> {
+pub(crate) fn install_kinds(stage: &Stage) -> Result<()> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../crds/yaml");
     stage.ask(&format!(
         "kubectl apply --server-side --force-conflicts -f '{folder}'"
@@ -136,42 +139,42 @@ metadata: {name: operator, namespace: @id@}
     // === names ===
 
     /// The auth mount of pods.
-    pub(super) fn mount(&self) -> String {
+    pub(crate) fn mount(&self) -> String {
         format!("{}-pods", self.id)
     }
 
     /// Policy and role of a service account.
-    pub(super) fn role(&self, namespace: &str, account: &str) -> String {
+    pub(crate) fn role(&self, namespace: &str, account: &str) -> String {
         format!("keystead.{0}.{0}.s.{namespace}.{account}", self.id)
     }
 
     /// A file of this test's own.
-    pub(super) fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     // === Kubernetes ===
 
     /// Applies manifests; `@id@` in them is this test's name.
-    pub(super) fn apply(&self, manifests: &str) -> Result<()> {
+    pub(crate) fn apply(&self, manifests: &str) -> Result<()> {
         self.stage
             .apply("-", &manifests.trim_start().replace("@id@", &self.id))
     }
 
     /// Runs a command; `@id@` in it is this test's name.
-    pub(super) fn ask(&self, line: &str) -> Result<String> {
+    pub(crate) fn ask(&self, line: &str) -> Result<String> {
         self.stage.show(&line.replace("@id@", &self.id))
     }
 
     /// A token by which an account logs in to Vault.
-    pub(super) fn service_account_token(&self, namespace: &str, account: &str) -> Result<String> {
+    pub(crate) fn service_account_token(&self, namespace: &str, account: &str) -> Result<String> {
         self.stage.ask(&format!(
             "kubectl -n {namespace} create token {account} --audience vault"
         ))
     }
 
     /// Waits until an object's Ready condition is this status and reason, its message with `part`.
-    pub(super) fn says(&self, object: &str, status: &str, reason: &str, part: &str) -> Result<()> {
+    pub(crate) fn says(&self, object: &str, status: &str, reason: &str, part: &str) -> Result<()> {
         let (object, part) = (object.replace("@id@", &self.id), part.replace("@id@", &self.id));
         let path = "{range .status.conditions[?(@.type==\"Ready\")]}{.status} {.reason}: {.message}{end}";
         let start = format!("{status} {reason}: ");
@@ -185,14 +188,14 @@ metadata: {name: operator, namespace: @id@}
     }
 
     /// Waits until all of these are Ready.
-    pub(super) fn ready(&self, objects: &[&str]) -> Result<()> {
+    pub(crate) fn ready(&self, objects: &[&str]) -> Result<()> {
         objects
             .iter()
             .try_for_each(|object| self.says(object, "True", "Synced", ""))
     }
 
     /// Waits for a Warning event of an object with this sentence in it.
-    pub(super) fn warned(&self, kind: &str, name: &str, part: &str) -> Result<()> {
+    pub(crate) fn warned(&self, kind: &str, name: &str, part: &str) -> Result<()> {
         let [name, part] = [name, part].map(|text| text.replace("@id@", &self.id));
         let line = format!(
             "kubectl get events -A --field-selector 'type=Warning,involvedObject.kind={kind},involvedObject.name={name}' \
@@ -210,17 +213,17 @@ metadata: {name: operator, namespace: @id@}
     // === the operator ===
 
     /// Starts this test's operator and waits until it has seen everything.
-    pub(super) fn operator(&self) -> Result<Program> {
+    pub(crate) fn operator(&self) -> Result<Program> {
         self.operator_with(&[])
     }
 
     /// The same, with more arguments.
-    pub(super) fn operator_with(&self, more: &[&str]) -> Result<Program> {
+    pub(crate) fn operator_with(&self, more: &[&str]) -> Result<Program> {
         self.replica("operator", more)
     }
 
     /// The same, with a log of this name.
-    pub(super) fn replica(&self, name: &str, more: &[&str]) -> Result<Program> {
+    pub(crate) fn replica(&self, name: &str, more: &[&str]) -> Result<Program> {
         let port = free_port()?;
         let log = self.path(&format!("{name}.log"));
         let mut operator = Program::start(self.stage, "operator", &log, |command| {
@@ -242,12 +245,12 @@ metadata: {name: operator, namespace: @id@}
     // === Vault ===
 
     /// A full path in the KV engine's API, `kind` being `data` or `metadata`.
-    pub(super) fn kv(&self, kind: &str, place: &str) -> String {
+    pub(crate) fn kv(&self, kind: &str, place: &str) -> String {
         format!("kv/{kind}/{}/{place}", self.id)
     }
 
     /// What Vault has at a path, as root; none where there is nothing.
-    pub(super) fn vault(&self, path: &str) -> Result<Option<Value>> {
+    pub(crate) fn vault(&self, path: &str) -> Result<Option<Value>> {
         match self.stage.ask(&format!("bao read -format=json '{path}'")) {
             Ok(answer) => Ok(Some(serde_json::from_str(&answer)?)),
             Err(error) if error.to_string().contains("No value found") => Ok(None),
@@ -256,7 +259,7 @@ metadata: {name: operator, namespace: @id@}
     }
 
     /// Waits until the newest version at a place in the KV engine has exactly these values.
-    pub(super) fn values_become(&self, place: &str, wanted: &Value) -> Result<()> {
+    pub(crate) fn values_become(&self, place: &str, wanted: &Value) -> Result<()> {
         let path = self.kv("data", place);
         let mut last = None;
         let found = wait::until(format_args!("{path} holds {wanted}"), PATIENCE, None, || {
@@ -267,13 +270,13 @@ metadata: {name: operator, namespace: @id@}
     }
 
     /// Logs in with an account's token, as a pod would.
-    pub(super) fn log_in(&self, namespace: &str, account: &str) -> Result<String> {
+    pub(crate) fn log_in(&self, namespace: &str, account: &str) -> Result<String> {
         let jwt = self.service_account_token(namespace, account)?;
         self.log_in_with(&self.role(namespace, account), &jwt)
     }
 
     /// Logs in by a role.
-    pub(super) fn log_in_with(&self, role: &str, jwt: &str) -> Result<String> {
+    pub(crate) fn log_in_with(&self, role: &str, jwt: &str) -> Result<String> {
         let mount = self.mount();
         self.stage.ask(&format!(
             "bao write -field=token auth/{mount}/login role={role} jwt={jwt}"
@@ -281,7 +284,7 @@ metadata: {name: operator, namespace: @id@}
     }
 
     /// What Vault answers to a request with a token: `Ok`, or its words.
-    pub(super) fn with_token(&self, token: &str, line: &str) -> Result<Result<String, String>> {
+    pub(crate) fn with_token(&self, token: &str, line: &str) -> Result<Result<String, String>> {
         let mut command = self.stage.vault_as(token, line);
         let output = command.output().with_context(|| format!("run {line}"))?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
@@ -293,13 +296,13 @@ metadata: {name: operator, namespace: @id@}
     }
 
     /// Holds that a token may do something.
-    pub(super) fn allowed(&self, token: &str, line: &str) -> Result<String> {
+    pub(crate) fn allowed(&self, token: &str, line: &str) -> Result<String> {
         self.with_token(token, line)?
             .map_err(|refusal| anyhow!("`{line}` was to be allowed: {refusal}"))
     }
 
     /// Holds that Vault refuses something to a token for lack of rights.
-    pub(super) fn denied(&self, token: &str, line: &str) -> Result<()> {
+    pub(crate) fn denied(&self, token: &str, line: &str) -> Result<()> {
         match self.with_token(token, line)? {
             Err(refusal) if refusal.contains("Code: 403") => Ok(()),
             Err(refusal) => Err(anyhow!("`{line}` was to be denied (403): {refusal}")),
@@ -308,7 +311,7 @@ metadata: {name: operator, namespace: @id@}
     }
 
     /// Waits until a token that could read a path can't any more.
-    pub(super) fn loses(&self, token: &str, path: &str) -> Result<()> {
+    pub(crate) fn loses(&self, token: &str, path: &str) -> Result<()> {
         let line = format!("bao read {path}");
         wait::until(format_args!("403 for {path}"), PATIENCE, None, || {
             Ok(self.denied(token, &line).is_ok())
@@ -318,13 +321,13 @@ metadata: {name: operator, namespace: @id@}
     // === the audit file ===
 
     /// How long OpenBao's audit file is now.
-    pub(super) fn audit_mark(&self) -> Result<usize> {
+    pub(crate) fn audit_mark(&self) -> Result<usize> {
         let bed = self.stage.bed().context("this test needs a bed")?;
         Ok(usize::try_from(fs::metadata(&bed.vault_audit_file)?.len())?)
     }
 
     /// The answered requests that OpenBao noted since.
-    pub(super) fn audit_since(&self, mark: usize) -> Result<Vec<Value>> {
+    pub(crate) fn audit_since(&self, mark: usize) -> Result<Vec<Value>> {
         let bed = self.stage.bed().context("this test needs a bed")?;
         let bytes = fs::read(&bed.vault_audit_file)?;
         let new = bytes.get(mark..).context("the audit file became shorter")?;
@@ -340,19 +343,19 @@ metadata: {name: operator, namespace: @id@}
 }
 
 /// Whether an entry of the audit file is a request by a token with this policy.
-pub(super) fn is_by(entry: &Value, policy: &str) -> bool {
+pub(crate) fn is_by(entry: &Value, policy: &str) -> bool {
     let policies = entry["auth"]["policies"].as_array();
     policies.is_some_and(|policies| policies.iter().any(|found| found == policy))
 }
 
 /// Fails unless both are the same.
-pub(super) fn same(what: &str, found: &Value, wanted: &Value) -> Result<()> {
+pub(crate) fn same(what: &str, found: &Value, wanted: &Value) -> Result<()> {
     ensure!(found == wanted, "{what}: expected {wanted}, found {found}");
     Ok(())
 }
 
 /// A name for a test of this run: beds that are kept have those of earlier runs.
-pub(super) fn unique(short: &str) -> Result<String> {
+pub(crate) fn unique(short: &str) -> Result<String> {
     let mut number = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
     let mut text = String::new();
     for _ in 0..6 {
