@@ -5,6 +5,8 @@
 path "auth/token/lookup-self" { capabilities = ["read"] }
 path "auth/token/renew-self" { capabilities = ["update"] }
 path "auth/token/revoke-self" { capabilities = ["update"] }
+# What it may do itself, so that what it lacks can be told.
+path "sys/capabilities-self" { capabilities = ["update"] }
 
 # Policies and auth roles of service accounts: only names of this cluster.
 path "sys/policies/acl" { capabilities = ["list"] }

@@ -21,6 +21,7 @@ pub(crate) fn client(args: &VaultArgs) -> anyhow::Result<Client> {
     let client = Client::new(&Connection {
         address: args.address.clone(),
         ca,
+        ..Connection::default()
     })?;
     client.set_token(&token)?;
     Ok(client)

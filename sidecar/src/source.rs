@@ -38,8 +38,9 @@ impl Server {
         let client = Client::new(&Connection {
             address: vault.address.clone(),
             ca: vault.ca.clone(),
+            ..Connection::default()
         })?;
-        let login = Login {
+        let login = Login::Jwt {
             mount: vault.auth_mount.clone(),
             role: vault.role.clone(),
             jwt_file: dirs.token.join(names::TOKEN_FILE),

@@ -2,13 +2,16 @@
 //!
 //! Requests go through `vaultrs`; what it lacks (any path, leases, a CA from memory, an error that
 //! holds no secret) is added here. API: <https://openbao.org/api-docs/>.
-//!
-//! Over 400 lines because it is one border: what goes out, what comes in, and what of a foreign
-//! error is let through should be read together.
+
+mod connection;
+mod words;
+
+pub use connection::Connection;
 
 use crate::error::{Error, Request};
 use crate::sensitive::Sensitive;
 use arc_swap::ArcSwap;
+use connection::DEADLINE;
 use rustify::Endpoint;
 use rustify::enums::{RequestMethod, RequestType, ResponseType};
 use rustify::errors::ClientError as RestError;
@@ -16,38 +19,31 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 use std::sync::Arc;
-use std::time::Duration;
 use vaultrs::api::EndpointMiddleware;
 use vaultrs::client::{Client as _, VaultClient, VaultClientSettings};
 use zeroize::Zeroizing;
 
-/// Longest time for a request, its connection included.
-const DEADLINE: Duration = Duration::from_secs(10);
-/// Longest time to connect.
-const CONNECT_DEADLINE: Duration = Duration::from_secs(3);
-/// Connections kept open between requests: more at once cost handshakes and bring nothing.
-const IDLE_CONNECTIONS: usize = 4;
-/// Longest text of Vault's own errors that we repeat.
-const LONGEST_WORDS: usize = 512;
-
-/// Where a server is and whom to trust.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Connection {
-    /// `http(s)://host[:port]`, without a path.
-    pub address: String,
-    /// PEM certificates to trust; the system's where there are none.
-    pub ca: Option<String>,
-}
+/// Asks for an answer in every state of the server, and not for an error.
+const ANY_STATE: &str = "standbyok=true&perfstandbyok=true&sealedcode=200&uninitcode=200&drsecondarycode=200";
 
 /// A client of one server. Cheap to clone; clones share connections and the token.
 #[derive(Clone)]
 pub struct Client(Arc<Inner>);
 
 struct Inner {
-    address: url::Url,
-    http: reqwest::Client,
+    server: Server,
     /// Swapped whole at each login, because its token can't be changed in place.
     vault: ArcSwap<VaultClient>,
+}
+
+/// Everything but the token.
+#[derive(Clone)]
+struct Server {
+    /// As given.
+    address: String,
+    target: url::Url,
+    http: reqwest::Client,
+    namespace: Option<String>,
 }
 
 /// The methods Vault's API knows.
@@ -85,39 +81,41 @@ pub struct Auth {
     pub renewable: bool,
 }
 
+/// How a server is.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
+pub struct Health {
+    /// Its version.
+    #[serde(default)]
+    pub version: String,
+    /// Whether it was ever initialized.
+    pub initialized: bool,
+    /// Whether it can't read its own storage yet.
+    pub sealed: bool,
+    /// Whether another server of its cluster is the active one.
+    #[serde(default)]
+    pub standby: bool,
+}
+
 impl Client {
     /// A client that has not logged in.
     pub fn new(connection: &Connection) -> Result<Self, Error> {
-        let address = parse_address(&connection.address)?;
-        let unusable = || Error::Certificates {
-            address: connection.address.clone(),
+        let server = Server {
+            address: connection.url()?.as_str().trim_end_matches('/').to_owned(),
+            target: connection.target()?,
+            namespace: connection.namespace()?,
+            http: connection.http()?,
         };
-        let mut builder = reqwest::ClientBuilder::new()
-            .tls_backend_rustls()
-            .timeout(DEADLINE)
-            .connect_timeout(CONNECT_DEADLINE)
-            .pool_max_idle_per_host(IDLE_CONNECTIONS)
-            // A redirect would carry the token to a host nobody named.
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy();
-        if let Some(pem) = &connection.ca {
-            let certificates =
-                reqwest::Certificate::from_pem_bundle(pem.as_bytes()).map_err(|_| unusable())?;
-            if certificates.is_empty() {
-                return Err(unusable());
-            }
-            builder = builder.tls_certs_only(certificates);
-        } else if address.scheme() == "http" {
-            builder = builder.tls_certs_only(Vec::new());
-        }
-        let http = builder.build().map_err(|_| unusable())?;
-        let vault = ArcSwap::from_pointee(vault_client(&address, &http, ""));
-        Ok(Self(Arc::new(Inner { address, http, vault })))
+        Ok(Self::logged_out(server))
+    }
+
+    fn logged_out(server: Server) -> Self {
+        let vault = ArcSwap::from_pointee(server.client("", server.namespace.clone()));
+        Self(Arc::new(Inner { server, vault }))
     }
 
     /// The server's address.
     pub fn address(&self) -> &str {
-        self.0.address.as_str().trim_end_matches('/')
+        &self.0.server.address
     }
 
     /// Uses this token from now on; a token with control characters is refused (it can't be a header).
@@ -133,28 +131,23 @@ impl Client {
                 why: "a token of other than printable characters".into(),
             });
         }
-        self.0
-            .vault
-            .store(Arc::new(vault_client(&self.0.address, &self.0.http, token)));
+        self.store(token);
         Ok(())
     }
 
     /// Uses no token from now on.
     pub fn clear_token(&self) {
-        self.0
-            .vault
-            .store(Arc::new(vault_client(&self.0.address, &self.0.http, "")));
+        self.store("");
+    }
+
+    fn store(&self, token: &str) {
+        let Inner { server, vault } = &*self.0;
+        vault.store(Arc::new(server.client(token, server.namespace.clone())));
     }
 
     /// A client of the same server and connections with a token of its own.
     pub fn with_token(&self, token: &Sensitive<String>) -> Result<Self, Error> {
-        let Inner { address, http, .. } = &*self.0;
-        let vault = ArcSwap::from_pointee(vault_client(address, http, ""));
-        let client = Self(Arc::new(Inner {
-            address: address.clone(),
-            http: http.clone(),
-            vault,
-        }));
+        let client = Self::logged_out(self.0.server.clone());
         client.set_token(token)?;
         Ok(client)
     }
@@ -166,43 +159,38 @@ impl Client {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Answer<T>, Error> {
-        let request = Request {
-            method: method.name(),
-            path: path.to_owned(),
-        };
-        let endpoint = Logical {
-            method,
-            path: path.to_owned(),
-            body: body
-                .map(serde_json::to_vec)
-                .transpose()
-                .map_err(|_| Error::Answer {
-                    request: request.clone(),
-                    why: "the request can't be written as JSON".into(),
-                })?,
-        };
         let vault = self.0.vault.load_full();
-        let result = endpoint.with_middleware(vault.middle()).exec(vault.http()).await;
-        let bytes = match result {
-            Ok(answer) => Zeroizing::new(answer.response.into_body()),
-            Err(error) => return Err(self.convert(error, request)),
-        };
+        let (bytes, request) = self.send(&vault, Logical::new(method, path, body)?).await?;
         if bytes.is_empty() {
             return Ok(Answer {
                 data: None,
                 auth: None,
             });
         }
-        let Raw { data, auth } = serde_json::from_slice(&bytes).map_err(|error| Error::Answer {
-            request,
-            // serde_json's own text may repeat a value; its place may not.
-            why: format!(
-                "not the expected JSON (line {}, column {})",
-                error.line(),
-                error.column()
-            ),
-        })?;
+        let Raw { data, auth } = parse(&bytes, request)?;
         Ok(Answer { data, auth })
+    }
+
+    /// How the server is; needs no token.
+    pub async fn health(&self) -> Result<Health, Error> {
+        // Only the root namespace answers it.
+        let vault = self.0.server.client("", None);
+        let mut asked = Logical::new(Method::Get, "sys/health", None)?;
+        asked.query = Some(ANY_STATE);
+        let (bytes, request) = self.send(&vault, asked).await?;
+        parse(&bytes, request)
+    }
+
+    async fn send(
+        &self,
+        vault: &VaultClient,
+        asked: Logical,
+    ) -> Result<(Zeroizing<Vec<u8>>, Request), Error> {
+        let request = asked.request();
+        match asked.with_middleware(vault.middle()).exec(vault.http()).await {
+            Ok(answer) => Ok((Zeroizing::new(answer.response.into_body()), request)),
+            Err(error) => Err(self.convert(error, request)),
+        }
     }
 
     /// A request whose answer must have data.
@@ -261,10 +249,10 @@ impl Client {
         let RestError::ServerResponseError { code, content } = error else {
             return Error::Unreachable {
                 address: self.address().into(),
-                why: transport_words(&error),
+                why: words::of_transport(&error),
             };
         };
-        let why = content.as_deref().map(vault_words).unwrap_or_default();
+        let why = content.as_deref().map(words::of_vault).unwrap_or_default();
         match code {
             // Without words nothing is there; with words there is no such engine.
             404 if why.is_empty() => Error::NotFound { request },
@@ -303,7 +291,32 @@ struct Raw<T> {
 struct Logical {
     method: Method,
     path: String,
+    query: Option<&'static str>,
     body: Option<Vec<u8>>,
+}
+
+impl Logical {
+    fn new(method: Method, path: &str, body: Option<&Value>) -> Result<Self, Error> {
+        let mut new = Self {
+            method,
+            path: path.to_owned(),
+            query: None,
+            body: None,
+        };
+        let body = body.map(serde_json::to_vec).transpose();
+        new.body = body.map_err(|_| Error::Answer {
+            request: new.request(),
+            why: "the request can't be written as JSON".into(),
+        })?;
+        Ok(new)
+    }
+
+    fn request(&self) -> Request {
+        Request {
+            method: self.method.name(),
+            path: self.path.clone(),
+        }
+    }
 }
 
 impl Endpoint for Logical {
@@ -325,123 +338,56 @@ impl Endpoint for Logical {
         }
     }
 
+    fn query(&self) -> Result<Option<String>, RestError> {
+        Ok(self.query.map(str::to_owned))
+    }
+
     fn body(&self) -> Result<Option<Vec<u8>>, RestError> {
         Ok(self.body.clone())
     }
 }
 
-fn parse_address(address: &str) -> Result<url::Url, Error> {
-    let wrong = |why| Error::Address {
-        address: address.to_owned(),
-        why,
-    };
-    let url = url::Url::parse(address).map_err(|_| wrong("expected http(s)://host[:port]"))?;
-    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-        return Err(wrong("expected http(s)://host[:port]"));
-    }
-    // vaultrs puts the API's version before any path, so a server below one can't be reached.
-    if url.path() != "/" || url.query().is_some() || !url.username().is_empty() {
-        return Err(wrong("a path, a query and a user are not supported"));
-    }
-    Ok(url)
-}
-
-fn vault_client(address: &url::Url, http: &reqwest::Client, token: &str) -> VaultClient {
-    // Every field is given: vaultrs would fill what is missing from VAULT_* variables.
-    let settings = VaultClientSettings {
-        address: address.clone(),
-        ca_certs: Vec::new(),
-        identity: None,
-        timeout: Some(DEADLINE),
-        token: String::new(),
-        verify: true,
-        version: 1,
-        wrapping: false,
-        namespace: None,
-        proxy: None,
-    };
-    let middle = EndpointMiddleware {
-        token: token.to_owned(),
-        version: "v1".into(),
-        wrap: None,
-        namespace: None,
-    };
-    let http = rustify::clients::reqwest::Client::new(address.as_str(), http.clone());
-    VaultClient {
-        http,
-        middle,
-        settings,
-    }
-}
-
-/// The `errors` of a body, joined and cut; the body itself may hold anything.
-fn vault_words(body: &str) -> String {
-    #[derive(Deserialize)]
-    struct Errors {
-        errors: Vec<String>,
-    }
-    let Ok(Errors { errors }) = serde_json::from_str(body) else {
-        return String::new();
-    };
-    let mut words = errors.join("; ").split_whitespace().collect::<Vec<_>>().join(" ");
-    if let Some((cut, _)) = words.char_indices().nth(LONGEST_WORDS) {
-        words.truncate(cut);
-    }
-    words
-}
-
-/// The innermost cause of a transport error, which says what happened ("connection refused").
-fn transport_words(error: &RestError) -> String {
-    let (RestError::RequestError { source, .. } | RestError::ResponseError { source }) = error else {
-        return "the request could not be made".into();
-    };
-    match source.downcast_ref::<reqwest::Error>() {
-        Some(error) if error.is_timeout() => "no answer in time".into(),
-        Some(error) => {
-            let mut cause: &dyn std::error::Error = error;
-            while let Some(next) = cause.source() {
-                cause = next;
-            }
-            cause.to_string()
+impl Server {
+    fn client(&self, token: &str, namespace: Option<String>) -> VaultClient {
+        // Every field is given: vaultrs would fill what is missing from VAULT_* variables.
+        let settings = VaultClientSettings {
+            address: self.target.clone(),
+            ca_certs: Vec::new(),
+            identity: None,
+            timeout: Some(DEADLINE),
+            token: String::new(),
+            verify: true,
+            version: 1,
+            wrapping: false,
+            namespace: None,
+            proxy: None,
+        };
+        let middle = EndpointMiddleware {
+            token: token.to_owned(),
+            version: "v1".into(),
+            wrap: None,
+            namespace,
+        };
+        let http = rustify::clients::reqwest::Client::new(self.target.as_str(), self.http.clone());
+        VaultClient {
+            http,
+            middle,
+            settings,
         }
-        None => "the connection broke".into(),
     }
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8], request: Request) -> Result<T, Error> {
+    serde_json::from_slice(bytes).map_err(|error| Error::Answer {
+        request,
+        // serde_json's own text may repeat a value; its place may not.
+        why: format!(
+            "not the expected JSON (line {}, column {})",
+            error.line(),
+            error.column()
+        ),
+    })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_is_scheme_host_and_port() {
-        for good in [
-            "https://vault.vault.svc:8200",
-            "http://127.0.0.1:8200",
-            "https://[::1]:8200/",
-        ] {
-            assert!(parse_address(good).is_ok(), "{good}");
-        }
-        for bad in [
-            "",
-            "vault:8200",
-            "ftp://vault",
-            "https://vault/prefix",
-            "https://me@vault",
-            "https://vault?x=1",
-        ] {
-            assert!(matches!(parse_address(bad), Err(Error::Address { .. })), "{bad}");
-        }
-    }
-
-    #[test]
-    fn only_vaults_own_words_are_repeated() {
-        assert_eq!(vault_words(r#"{"errors":["a\n\tb","c"]}"#), "a b; c");
-        assert_eq!(vault_words(r#"{"data":{"password":"hunter2"}}"#), "");
-        assert_eq!(
-            vault_words(&format!(r#"{{"errors":["{}"]}}"#, "é".repeat(600)))
-                .chars()
-                .count(),
-            LONGEST_WORDS
-        );
-    }
-}
+mod tests;

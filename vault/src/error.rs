@@ -15,11 +15,15 @@ pub enum Error {
         /// What is wrong with it.
         why: &'static str,
     },
-    /// The certificates to trust can't be read.
-    #[error("the CA certificates for {address} can't be used: expected PEM blocks 'BEGIN CERTIFICATE'")]
-    Certificates {
-        /// Whose.
+    /// Something that the connection is to be made with can't be used.
+    #[error("{what} for {address} can't be used: {why}")]
+    Connection {
+        /// Of which server.
         address: String,
+        /// What it is.
+        what: &'static str,
+        /// What is wrong with it, or what would be right.
+        why: &'static str,
     },
     /// The answer is not what Vault answers.
     #[error("unexpected answer to {request}: {why}")]
@@ -86,6 +90,14 @@ pub enum Error {
     /// A value to be written can't be had.
     #[error("{0}")]
     Value(String),
+    /// The token that somebody gave is of no use.
+    #[error(
+        "the given Vault token is refused ({why}): it has ended, was revoked or may not look itself up; nobody but who gave it can replace it"
+    )]
+    Token {
+        /// Vault's own words.
+        why: String,
+    },
     /// No answer.
     #[error("cannot reach {address}: {why}")]
     Unreachable {
@@ -115,9 +127,9 @@ impl Error {
     /// The reason a condition gives.
     pub fn reason(&self) -> Reason {
         match self {
-            Self::Address { .. } | Self::Certificates { .. } => Reason::Invalid,
+            Self::Address { .. } | Self::Connection { .. } => Reason::Invalid,
             Self::Conflict { .. } => Reason::Conflict,
-            Self::Denied { .. } | Self::Login { .. } => Reason::VaultDenied,
+            Self::Denied { .. } | Self::Login { .. } | Self::Token { .. } => Reason::VaultDenied,
             Self::NotFound { .. } | Self::Value(_) => Reason::NotFound,
             Self::Answer { .. } | Self::Jwt { .. } | Self::Refused { .. } => Reason::VaultError,
             Self::Sealed { .. } => Reason::VaultSealed,

@@ -1,6 +1,7 @@
 //! Policy text. Users give names, never HCL: every name is a checked path segment before it gets here.
 
 use crate::path::KvPath;
+use crate::rights::Right;
 use std::fmt::Write as _;
 
 /// What every workload's token may do with itself.
@@ -57,6 +58,28 @@ pub fn operator(policy: &OperatorPolicy<'_>) -> String {
         .replace("@prefix@", policy.prefix)
 }
 
+/// What the operator needs, for [`crate::rights::lacking`]: what its policy grants.
+pub fn operator_rights(policy: &OperatorPolicy<'_>) -> Vec<Right> {
+    rights(&operator(policy))
+}
+
+/// The rights that a policy of ours grants: one path a line, as the templates have it.
+pub(crate) fn rights(text: &str) -> Vec<Right> {
+    let right = |line: &str| {
+        let (path, rest) = line.strip_prefix("path \"")?.split_once('"')?;
+        let (_, list) = rest.split_once('[')?;
+        let (list, _) = list.split_once(']')?;
+        let names = list
+            .split(',')
+            .map(|name| name.trim().trim_matches('"').to_owned());
+        Some(Right {
+            path: path.to_owned(),
+            capabilities: names.collect(),
+        })
+    };
+    text.lines().filter_map(right).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,14 +94,40 @@ mod tests {
         assert!(is_plain_segment("node-1.example"));
     }
 
+    const POLICY: OperatorPolicy<'_> = OperatorPolicy {
+        cluster: "c1",
+        workload_mount: "jwt-c1",
+        kv_mount: "kv",
+        prefix: "keystead",
+    };
+
+    /// A path that the reader does not understand would not be missed when it is lacking.
+    #[test]
+    fn what_the_operator_needs_is_what_its_policy_grants() {
+        let text = operator(&POLICY);
+        let rights = operator_rights(&POLICY);
+        assert_eq!(rights.len(), text.matches("path \"").count());
+        let found: Vec<String> = rights.iter().map(ToString::to_string).collect();
+        for wanted in [
+            "update on sys/capabilities-self",
+            "create, delete, read, update on auth/jwt-c1/role/keystead.c1.*",
+        ] {
+            assert!(found.contains(&wanted.to_owned()), "{wanted}: {found:?}");
+        }
+        for right in rights {
+            let known = ["create", "delete", "list", "patch", "read", "update"];
+            let unknown = right
+                .capabilities
+                .iter()
+                .find(|name| !known.contains(&name.as_str()));
+            assert_eq!(unknown, None, "{right}");
+            assert!(text.contains(&format!("path \"{}\"", right.path)), "{right}");
+        }
+    }
+
     #[test]
     fn no_placeholder_is_left() {
-        let text = operator(&OperatorPolicy {
-            cluster: "c1",
-            workload_mount: "jwt-c1",
-            kv_mount: "kv",
-            prefix: "keystead",
-        });
+        let text = operator(&POLICY);
         assert!(!text.contains('@'), "{text}");
         assert!(text.contains("auth/jwt-c1/role/keystead.c1.*"));
     }

@@ -4,16 +4,19 @@
 pub mod client;
 pub mod engine;
 mod error;
+#[cfg(test)]
+mod fake;
 pub mod hcl;
 pub mod jwks;
 pub mod name;
 pub mod object;
 pub mod path;
 pub mod resolve;
+pub mod rights;
 mod sensitive;
 pub mod session;
 
-pub use client::{Client, Connection};
+pub use client::{Client, Connection, Health};
 pub use error::{Error, Request};
 pub use sensitive::Sensitive;
 pub use session::{Login, Session};

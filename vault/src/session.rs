@@ -1,12 +1,15 @@
-//! Who stays logged in: a login by service account token, renewed at two thirds of its life and
-//! replaced before it can't be renewed any more. One login, never one per request.
+//! Who stays logged in: a token that is renewed at two thirds of its life and replaced before it
+//! can't be renewed any more. One login, never one per request.
 
-use crate::client::{Auth, Client, Method};
-use crate::error::{Error, Request};
+mod login;
+
+pub use login::Login;
+
+use crate::client::{Client, Method};
+use crate::error::Error;
 use crate::sensitive::Sensitive;
 use serde::de::IgnoredAny;
 use serde_json::json;
-use std::path::PathBuf;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
@@ -17,17 +20,6 @@ const REVOKE_DEADLINE: Duration = Duration::from_secs(2);
 
 /// Ends the token that asks.
 const REVOKE: &str = "auth/token/revoke-self";
-
-/// How to log in. Vault's `kubernetes` and `jwt` methods take the same request.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Login {
-    /// Path of the auth mount, without `auth/`.
-    pub mount: String,
-    /// The role.
-    pub role: String,
-    /// File with the service account token; read anew at each login, because the kubelet replaces it.
-    pub jwt_file: PathBuf,
-}
 
 /// A client that stays logged in as long as [`Session::keep`] is called when it is due.
 pub struct Session {
@@ -92,14 +84,17 @@ impl Session {
     /// Gives the token up, so that the next [`Self::keep`] logs in. For a token that Vault refuses: a
     /// path may be all it refuses, so the token is revoked once its successor is there.
     pub fn forget(&mut self) {
-        if let Some(token) = self.token.take() {
+        if let Some(token) = self.token.take()
+            && self.login.makes_tokens()
+        {
             self.retired.push(token.secret);
         }
     }
 
-    /// Ends the session at Vault, and with it every lease it made.
+    /// Ends the session at Vault, and with it every lease it made. A token that was given is only
+    /// put away.
     pub async fn revoke(&mut self) -> Result<(), Error> {
-        let current = self.token.take();
+        let current = self.token.take().filter(|_| self.login.makes_tokens());
         let Self { client, retired, .. } = self;
         let (result, ()) = tokio::join!(
             async {
@@ -146,7 +141,7 @@ impl Session {
 
     /// A new token. The one there was stays until it is there, so that nothing is ever refused.
     async fn log_in(&mut self) -> Result<Kept, Error> {
-        let auth = log_in(&self.client, &self.login).await?;
+        let auth = self.login.log_in(&self.client).await?;
         self.client.set_token(&auth.client_token)?;
         self.forget();
         let full = Duration::from_secs(auth.lease_duration);
@@ -182,38 +177,6 @@ async fn revoke(client: &Client, token: &Sensitive<String>) -> Result<(), Error>
     client.with_token(token)?.write(REVOKE, &json!({})).await
 }
 
-async fn log_in(client: &Client, login: &Login) -> Result<Auth, Error> {
-    let Login {
-        mount,
-        role,
-        jwt_file,
-    } = login;
-    let jwt = tokio::fs::read_to_string(jwt_file)
-        .await
-        .map(Sensitive::new)
-        .map_err(|error| Error::Jwt {
-            file: jwt_file.display().to_string(),
-            why: error.to_string(),
-        })?;
-    let path = format!("auth/{mount}/login");
-    let body = json!({ "role": role, "jwt": jwt.expose().trim() });
-    let refused = |why| Error::Login {
-        mount: mount.clone(),
-        role: role.clone(),
-        why,
-    };
-    match client.call::<IgnoredAny>(Method::Post, &path, Some(&body)).await {
-        Ok(answer) => answer.auth.ok_or_else(|| Error::Answer {
-            request: Request { method: "POST", path },
-            why: "a login without a token".into(),
-        }),
-        Err(Error::Denied { .. }) => Err(refused("permission denied".into())),
-        Err(Error::NotFound { .. }) => Err(refused("there is no such auth mount".into())),
-        Err(Error::Refused { why, .. }) => Err(refused(why)),
-        Err(error) => Err(error),
-    }
-}
-
 /// Two thirds of a life from now, a tenth more or less, so that many sidecars don't renew at once.
 fn renewal(life: Duration) -> Instant {
     Instant::now() + life.mul_f64(2.0 / 3.0 * (0.9 + 0.2 * fastrand::f64()))
@@ -222,6 +185,86 @@ fn renewal(life: Duration) -> Instant {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    use crate::fake::{Answer, Fake};
+    use serde_json::Value;
+
+    /// A server whose tokens live `ttl` seconds; renewals leave `left`.
+    async fn session(login: Login, ttl: u64, left: u64) -> (Session, Fake) {
+        let fake = Fake::start(move |asked| {
+            let auth = |life: u64| json!({"auth": {"client_token": "s.new", "lease_duration": life, "renewable": true}});
+            match asked.path.as_str() {
+                "/v1/auth/token/renew-self" => Answer::ok(auth(left)),
+                "/v1/auth/token/lookup-self" if asked.header("x-vault-token") == "s.given" => {
+                    Answer::ok(json!({"data": {"ttl": ttl, "renewable": true, "expire_time": "2030-01-01T00:00:00Z"}}))
+                }
+                "/v1/auth/token/lookup-self" => Answer::refused(403, "permission denied"),
+                "/v1/auth/approle/login" if asked.body["secret_id"] == "right" => Answer::ok(auth(ttl)),
+                path if path.ends_with("/login") => Answer::refused(400, "invalid role or secret ID"),
+                _ => Answer::ok(Value::Null),
+            }
+        })
+        .await;
+        (Session::new(fake.client(), login), fake)
+    }
+
+    fn app_role(secret: &str) -> Login {
+        Login::AppRole {
+            mount: "approle".into(),
+            role_id: "an-id".into(),
+            secret_id: secret.into(),
+        }
+    }
+
+    #[tokio::test]
+    async fn an_app_role_logs_in_and_its_token_is_ended() {
+        let (mut session, fake) = session(app_role("right"), 60, 60).await;
+        assert_eq!(session.keep().await, Ok(Kept::LoggedIn));
+        assert_eq!(session.keep().await, Ok(Kept::Fresh));
+        session.revoke().await.unwrap();
+        assert_eq!(
+            fake.asked(),
+            ["POST /v1/auth/approle/login", "POST /v1/auth/token/revoke-self"]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_refused_app_role_is_named_without_its_secret() {
+        let (mut session, _fake) = session(app_role("wrong-hunter2"), 60, 60).await;
+        let text = session.keep().await.unwrap_err().to_string();
+        assert!(text.contains("an-id") && text.contains("auth/approle"), "{text}");
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_given_token_is_never_revoked() {
+        let (mut session, fake) = session(Login::Token("s.given".into()), 60, 60).await;
+        assert_eq!(session.keep().await, Ok(Kept::LoggedIn));
+        session.forget();
+        assert_eq!(session.keep().await, Ok(Kept::LoggedIn));
+        session.revoke().await.unwrap();
+        assert_eq!(fake.asked(), ["GET /v1/auth/token/lookup-self"; 2]);
+    }
+
+    #[tokio::test]
+    async fn a_given_token_is_renewed_and_looked_at_when_its_end_is_near() {
+        let (mut session, fake) = session(Login::Token("s.given".into()), 1, 60).await;
+        assert_eq!(session.keep().await, Ok(Kept::LoggedIn));
+        tokio::time::sleep_until(session.due()).await;
+        assert_eq!(session.keep().await, Ok(Kept::Renewed));
+        let asked = ["GET /v1/auth/token/lookup-self", "POST /v1/auth/token/renew-self"];
+        assert_eq!(fake.asked(), asked);
+    }
+
+    #[tokio::test]
+    async fn a_dead_given_token_is_an_error_that_says_so() {
+        let (mut session, fake) = session(Login::Token("s.dead".into()), 60, 60).await;
+        let error = session.keep().await.unwrap_err();
+        assert!(matches!(error, Error::Token { .. }), "{error}");
+        assert!(!error.to_string().contains("s.dead"), "{error}");
+        session.revoke().await.unwrap();
+        assert_eq!(fake.asked(), ["GET /v1/auth/token/lookup-self"]);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn renewal_is_due_around_two_thirds() {

@@ -94,8 +94,9 @@ async fn connect(context: &Context, object: &SecretProvider) -> Result<Instant, 
     let connection = Connection {
         address: object.spec.vault.address.clone(),
         ca: facts.ca.clone(),
+        ..Connection::default()
     };
-    let login = Login {
+    let login = Login::Jwt {
         mount: object.spec.vault.auth.kubernetes.mount.clone(),
         role: object.spec.vault.auth.kubernetes.role.clone(),
         jwt_file: context.vault_token_file.clone(),

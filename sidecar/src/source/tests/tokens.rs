@@ -75,12 +75,16 @@ async fn bed() -> Bed {
     let jwt_file = dir.path().join("jwt");
     fs::write(&jwt_file, "jwt").unwrap();
     let (mount, role) = ("jwt".to_owned(), "web".to_owned());
-    let login = Login {
+    let login = Login::Jwt {
         mount,
         role,
         jwt_file,
     };
-    let client = Client::new(&Connection { address, ca: None }).unwrap();
+    let client = Client::new(&Connection {
+        address,
+        ..Connection::default()
+    })
+    .unwrap();
     Bed {
         state,
         session: Session::new(client, login),
