@@ -1,6 +1,7 @@
 //! `SecretBinding`: which service accounts get which services, and how their pods see them.
 
-use crate::common::{BasicStatus, NameRef};
+use crate::common::{BasicStatus, NameRef, Resources};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::core::Duration;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -31,6 +32,12 @@ use serde::{Deserialize, Serialize};
     ),
     printcolumn(name = "Accounts", type_ = "string", json_path = ".spec.serviceAccounts"),
     printcolumn(name = "Provider", type_ = "string", json_path = ".spec.providerRef.name"),
+    printcolumn(
+        name = "Secret",
+        type_ = "string",
+        json_path = ".spec.sync.secretName",
+        priority = 1
+    ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[kube(
@@ -49,6 +56,10 @@ pub struct SecretBindingSpec {
     #[x_kube(validation = Rule::new("self.all(name, name.matches('^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$'))")
         .message("serviceAccounts must be names of service accounts: lower-case letters, digits, '-' and '.'"))]
     pub service_accounts: Vec<String>,
+    /// Which of their pods; all of them where it is left out. It shapes what a pod is shown, not what
+    /// its service account may read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_selector: Option<LabelSelector>,
     /// Which services, each under a name that `files` and `env` use.
     #[schemars(length(min = 1, max = 64))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
@@ -63,23 +74,68 @@ pub struct SecretBindingSpec {
     #[schemars(length(max = 64))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub env: Vec<EnvSpec>,
-    /// How often a pod looks for changed values.
-    #[serde(default = "default_refresh")]
+    /// How often a pod looks for changed values. Where it is left out the namespace's annotation
+    /// `keystead.dev/refresh-interval` counts, then the provider's `defaults`, then 1m.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('24h')").message("refreshInterval must be between 1s and 24h"))]
-    pub refresh_interval: Duration,
+    pub refresh_interval: Option<Duration>,
+    /// A native Secret with the same values, for what can read nothing else. Off where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sync: Option<SyncSpec>,
+    /// The sidecar of the pods.
+    #[serde(default, skip_serializing_if = "SidecarSpec::is_empty")]
+    pub sidecar: SidecarSpec,
 }
 
-/// One service that a binding asks for.
+/// A native Secret that Keystead keeps.
 #[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SyncSpec {
+    /// The Secret's name, in the binding's namespace. One that the binding does not own is left alone.
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$')")
+        .message("secretName must be the name of a Secret: lower-case letters, digits, '-' and '.'"))]
+    pub secret_name: String,
+}
+
+/// How the sidecar is.
+#[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
+pub struct SidecarSpec {
+    /// What it asks the node for. Where it is left out the namespace's annotations
+    /// `keystead.dev/sidecar-cpu` and `keystead.dev/sidecar-memory` count, then the provider's `defaults`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Resources>,
+}
+
+/// One service, or one existing path in Vault, that a binding asks for.
+#[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
+#[x_kube(validation = Rule::new("has(self.service) != has(self.path)").message("a secret needs exactly one of service and path"))]
 pub struct BoundSecret {
     /// The name by which `files` and `env` of this binding mean it.
     #[schemars(length(min = 1, max = 63))]
     pub name: String,
     /// The service, as Credentials name it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')")
         .message("service must be one path segment of lower-case letters, digits and '-'"))]
-    pub service: String,
+    pub service: Option<String>,
+    /// An existing path, as Vault's API has it, such as `secret/data/team-a/app`: one that the
+    /// provider's `allowedPaths` opens to this namespace. It is only read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512))]
+    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9_][-_.A-Za-z0-9]*(/[A-Za-z0-9_][-_.A-Za-z0-9]*)*$')")
+        .message("path must be a Vault path: segments of letters, digits, '-', '_' and '.' between single '/'"))]
+    pub path: Option<String>,
+    /// Which keys of it; all of them where it is left out. It shapes what a pod is shown, not what its
+    /// service account may read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 128)))]
+    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    pub keys: Vec<String>,
+    /// Whether a pod may start without it: its files and variables are then left out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub optional: bool,
 }
 
 /// One file in the pod.
@@ -128,6 +184,11 @@ pub struct EnvSpec {
     pub key: String,
 }
 
-fn default_refresh() -> Duration {
-    std::time::Duration::from_mins(1).into()
+// === impl SidecarSpec ===
+
+impl SidecarSpec {
+    /// Whether nothing is said.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }

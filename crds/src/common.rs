@@ -31,6 +31,36 @@ pub struct SecretKeyReference {
     pub key: String,
 }
 
+/// A Secret in another namespace, as cluster-scoped kinds name it.
+#[derive(Clone, Debug, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
+pub struct SecretReference {
+    /// Name of the Secret.
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$')")
+        .message("name must be the name of a Secret: lower-case letters, digits, '-' and '.'"))]
+    pub name: String,
+    /// Namespace of the Secret.
+    #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')")
+        .message("namespace must be the name of a namespace: lower-case letters, digits and '-'"))]
+    pub namespace: String,
+}
+
+/// What a sidecar asks the node for.
+#[derive(Clone, Debug, Default, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
+pub struct Resources {
+    /// Processor time, such as `10m`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 32))]
+    #[x_kube(validation = Rule::new("isQuantity(self) && quantity(self).isGreaterThan(quantity('0'))").message("cpu must be a quantity above zero, such as 10m"))]
+    pub cpu: Option<String>,
+    /// Memory, such as `16Mi`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 32))]
+    #[x_kube(validation = Rule::new("isQuantity(self) && quantity(self).compareTo(quantity('8Mi')) >= 0").message("memory must be a quantity of at least 8Mi, such as 16Mi"))]
+    pub memory: Option<String>,
+}
+
 /// One key of a Secret in the object's own namespace.
 #[derive(Clone, Debug, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
 pub struct LocalSecretKeyReference {

@@ -3,19 +3,41 @@
 /// The condition every kind has.
 pub const READY: &str = "Ready";
 
-/// Why a `Ready` condition is what it is.
+/// Of a provider: whether the operator's token may do all that it should.
+pub const PERMITTED: &str = "Permitted";
+
+/// Of a credential with `expiresAt`: whether it ends soon, or has ended.
+pub const EXPIRING: &str = "Expiring";
+
+/// Why a condition is what it is.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Reason {
     /// Two companies of one provider select the namespace; neither serves it.
     Ambiguous,
+    /// Of a deleted object: what it has in Vault can't be taken away yet.
+    CleanupBlocked,
     /// Something that is not ours, or an older object of ours, already stands there.
     Conflict,
+    /// The credential has ended.
+    Expired,
+    /// The credential ends soon.
+    ExpiresSoon,
+    /// It is as declared, and declared as inactive: nobody is served.
+    Inactive,
     /// The spec can't work as it is; the message says which field and what would be right.
     Invalid,
     /// An object that this one names does not exist.
     NotFound,
     /// The provider, scope or namespace does not admit this object.
     NotPermitted,
+    /// A value that Keystead made is gone from Vault; it is not made anew unless somebody asks.
+    Lost,
+    /// The credential does not end soon.
+    NotYet,
+    /// The annotation `keystead.dev/paused` stops everything.
+    Paused,
+    /// The operator's token may do all that it should.
+    Permitted,
     /// Kubernetes refused or did not answer a request.
     KubernetesError,
     /// Everything declared is in Vault as declared.
@@ -35,8 +57,16 @@ impl Reason {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Ambiguous => "Ambiguous",
+            Self::CleanupBlocked => "CleanupBlocked",
             Self::Conflict => "Conflict",
+            Self::Expired => "Expired",
+            Self::ExpiresSoon => "ExpiresSoon",
+            Self::Inactive => "Inactive",
             Self::Invalid => "Invalid",
+            Self::Lost => "Lost",
+            Self::NotYet => "NotYet",
+            Self::Paused => "Paused",
+            Self::Permitted => "Permitted",
             Self::NotFound => "NotFound",
             Self::NotPermitted => "NotPermitted",
             Self::KubernetesError => "KubernetesError",

@@ -1,6 +1,7 @@
 //! `Credential`: the keys of one service at one scope.
 
 use crate::common::{BasicStatus, HasBasicStatus, LocalSecretKeyReference, NameRef};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,13 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Scope", type_ = "string", json_path = ".spec.scopeRef.name"),
     printcolumn(name = "Type", type_ = "string", json_path = ".spec.type"),
     printcolumn(name = "Version", type_ = "integer", json_path = ".status.version"),
+    printcolumn(
+        name = "Expires",
+        type_ = "string",
+        json_path = ".spec.expiresAt",
+        priority = 1
+    ),
+    printcolumn(name = "Owner", type_ = "string", json_path = ".spec.owner", priority = 1),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
@@ -52,6 +60,56 @@ pub struct CredentialSpec {
     #[schemars(length(min = 1, max = 64))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub keys: Vec<CredentialKey>,
+    /// What it is for, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub description: Option<String>,
+    /// Who answers for it: a team, a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub owner: Option<String>,
+    /// Words to find it by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(min = 1, max = 63)))]
+    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    pub tags: Vec<String>,
+    /// Whether it is served. `false` hides the values (the newest version is deleted, and undeleted by
+    /// `true`); nothing is lost.
+    #[serde(default = "yes")]
+    pub active: bool,
+    /// When the credential ends where it was issued. A condition and an event warn ahead of time; the
+    /// values stay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Time>,
+    /// What becomes of the values when the Credential is deleted.
+    #[serde(default)]
+    pub deletion_policy: DeletionPolicy,
+    /// What to do with values that stand at the path and that Keystead did not write.
+    #[serde(default)]
+    pub adoption: Adoption,
+}
+
+/// What becomes of values whose Credential is deleted.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub enum DeletionPolicy {
+    /// They stay: they may be the only copy.
+    #[default]
+    Retain,
+    /// Every version is deleted, as Vault means it: whoever may undelete can bring it back.
+    Delete,
+    /// Every version is destroyed: nobody can bring it back.
+    Destroy,
+}
+
+/// What to do with values at the path that Keystead did not write.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub enum Adoption {
+    /// Leave them as they are, and say `Conflict`.
+    #[default]
+    Refuse,
+    /// Take the path over: the declared keys are written, the others stay. What carries the mark of
+    /// another Credential is refused all the same.
+    Adopt,
 }
 
 /// What sort of credential it is.
@@ -89,8 +147,8 @@ pub struct CredentialKey {
 /// Where a value comes from: exactly one of the fields.
 #[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.secretKeyRef) != has(self.value)")
-    .message("from needs exactly one of secretKeyRef and value"))]
+#[x_kube(validation = Rule::new("[has(self.secretKeyRef), has(self.generate), has(self.value), has(self.vault)].filter(given, given).size() == 1")
+    .message("from needs exactly one of secretKeyRef, generate, value and vault"))]
 pub struct ValueSource {
     /// A key of a Secret in the Credential's namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -99,7 +157,51 @@ pub struct ValueSource {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 65536))]
     pub value: Option<String>,
+    /// Keystead makes the value, once, and keeps it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generate: Option<Generate>,
+    /// People write the value in Vault: Keystead guards the path and never writes this key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vault: Option<InVault>,
 }
+
+/// A value that Keystead makes.
+#[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.classes) || self.length >= size(self.classes)").message("length must leave room for one character of each class"))]
+pub struct Generate {
+    /// How many characters.
+    #[serde(default = "default_length")]
+    #[schemars(range(min = 8, max = 4096), extend("format" = "int32"))]
+    pub length: u16,
+    /// The characters to draw from; those of the classes where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 10, max = 256))]
+    #[x_kube(validation = Rule::new("self.matches('^[!-~]*$')").message("alphabet must be printable ASCII characters without the blank"))]
+    pub alphabet: Option<String>,
+    /// Of each of these there is at least one character.
+    #[serde(default = "default_classes")]
+    #[schemars(length(max = 4))]
+    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    pub classes: Vec<CharacterClass>,
+}
+
+/// A sort of characters.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub enum CharacterClass {
+    /// `a` to `z`.
+    Lower,
+    /// `A` to `Z`.
+    Upper,
+    /// `0` to `9`.
+    Digit,
+    /// `-_.~!@%^*+=:,?/`: none that a shell's double quotes or an env file trips over.
+    Symbol,
+}
+
+/// A value that people write in Vault, with `vault kv patch` at the path that the status names.
+#[derive(Clone, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub struct InVault {}
 
 /// What is known of a Credential.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
@@ -115,6 +217,40 @@ pub struct CredentialStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<i64>,
 }
+
+// === defaults ===
+
+const fn yes() -> bool {
+    true
+}
+
+const fn default_length() -> u16 {
+    32
+}
+
+fn default_classes() -> Vec<CharacterClass> {
+    vec![
+        CharacterClass::Lower,
+        CharacterClass::Upper,
+        CharacterClass::Digit,
+    ]
+}
+
+// === impl CharacterClass ===
+
+impl CharacterClass {
+    /// Its characters.
+    pub const fn characters(self) -> &'static str {
+        match self {
+            Self::Lower => "abcdefghijklmnopqrstuvwxyz",
+            Self::Upper => "ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+            Self::Digit => "0123456789",
+            Self::Symbol => "-_.~!@%^*+=:,?/",
+        }
+    }
+}
+
+// === impl CredentialStatus ===
 
 impl HasBasicStatus for CredentialStatus {
     fn basic(&self) -> &BasicStatus {

@@ -7,6 +7,31 @@ pub const INJECT_LABEL: &str = "keystead.dev/inject";
 /// Annotation the webhook leaves on a pod it has injected: the names of the bindings it used.
 pub const INJECTED_ANNOTATION: &str = "keystead.dev/injected";
 
+/// Annotation on any of our objects: `"true"` stops everything that Keystead does for it.
+pub const PAUSED_ANNOTATION: &str = "keystead.dev/paused";
+
+/// Annotation on any of our objects: any new value has it reconciled at once.
+pub const SYNC_ANNOTATION: &str = "keystead.dev/sync";
+
+/// Annotation on a deleted object: `"true"` lets it go, whatever is left behind in Vault.
+pub const RELEASE_ANNOTATION: &str = "keystead.dev/release";
+
+/// Annotation on a Credential: a new value has its generated keys made anew.
+pub const GENERATE_ANNOTATION: &str = "keystead.dev/generate";
+
+/// Annotation on a namespace: how often its pods look for changed values, such as `30s`.
+pub const REFRESH_ANNOTATION: &str = "keystead.dev/refresh-interval";
+/// Annotation on a namespace: processor time that its sidecars ask for, such as `10m`.
+pub const SIDECAR_CPU_ANNOTATION: &str = "keystead.dev/sidecar-cpu";
+/// Annotation on a namespace: memory that its sidecars ask for, such as `16Mi`.
+pub const SIDECAR_MEMORY_ANNOTATION: &str = "keystead.dev/sidecar-memory";
+
+/// Finalizer of a Credential whose values go with it: the operator takes it off when they are gone.
+pub const FINALIZER: &str = "keystead.dev/cleanup";
+
+/// Label on a native Secret that a binding's `sync` keeps.
+pub const SYNCED_LABEL: &str = "keystead.dev/synced";
+
 /// Name of the injected container.
 pub const CONTAINER: &str = "keystead";
 

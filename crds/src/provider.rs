@@ -1,7 +1,7 @@
 //! `SecretProvider`: one place secrets live, in one environment.
 
-use crate::common::{BasicStatus, SecretKeyReference};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use crate::common::{BasicStatus, HasBasicStatus, Resources, SecretKeyReference, SecretReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, Time};
 use kube::core::Duration;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -19,13 +19,16 @@ use std::fmt;
     plural = "secretproviders",
     shortname = "ksp",
     category = "keystead",
-    status = "BasicStatus",
+    status = "ProviderStatus",
     doc = "One place secrets live (a Vault or OpenBao server), in one environment.",
     annotation("helm.sh/resource-policy", "keep"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
     printcolumn(name = "Environment", type_ = "string", json_path = ".spec.environment"),
     printcolumn(name = "Address", type_ = "string", json_path = ".spec.vault.address"),
+    printcolumn(name = "Version", type_ = "string", json_path = ".status.version"),
+    printcolumn(name = "Permitted", type_ = "string", json_path = ".status.conditions[?(@.type==\"Permitted\")].status", priority = 1),
+    printcolumn(name = "Since", type_ = "date", json_path = ".status.reachableSince"),
     printcolumn(name = "Workloads", type_ = "string", json_path = ".spec.workloadAuth.method"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     validation = Rule::new("size(self.metadata.name) <= 63 && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')")
@@ -48,6 +51,41 @@ pub struct SecretProviderSpec {
     /// Which namespaces may use this provider; all where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespaces: Option<LabelSelector>,
+    /// Existing paths in Vault that bindings may name (`secrets[].path`), and from which namespaces.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["prefix"]))]
+    pub allowed_paths: Vec<AllowedPath>,
+    /// What holds for bindings that say nothing else, and for namespaces without an annotation for it.
+    #[serde(default, skip_serializing_if = "Defaults::is_empty")]
+    pub defaults: Defaults,
+}
+
+/// Existing paths in Vault, opened to some namespaces.
+#[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
+pub struct AllowedPath {
+    /// A path as Vault's API has it, such as `secret/data/team-a`; it stands for itself and all below it.
+    #[schemars(length(min = 1, max = 512))]
+    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9_][-_.A-Za-z0-9]*(/[A-Za-z0-9_][-_.A-Za-z0-9]*)*$')")
+        .message("prefix must be a Vault path: segments of letters, digits, '-', '_' and '.' between single '/'"))]
+    #[x_kube(validation = Rule::new("!self.matches('^(sys|auth|identity|cubbyhole)(/|$)')")
+        .message("prefix must be below a secret engine: nothing below sys, auth, identity or cubbyhole is for pods"))]
+    pub prefix: String,
+    /// Which namespaces' bindings may name it; the empty selector chooses all that the provider admits.
+    pub namespaces: LabelSelector,
+}
+
+/// What holds where nobody says otherwise.
+#[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Defaults {
+    /// How often a pod looks for changed values; 1m where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('24h')").message("refreshInterval must be between 1s and 24h"))]
+    pub refresh_interval: Option<Duration>,
+    /// What sidecars ask for; 10m and 16Mi where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sidecar: Option<Resources>,
 }
 
 /// Deployment stage of a provider.
@@ -66,12 +104,22 @@ pub enum Environment {
 #[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!(has(self.caBundle) && has(self.caSecretRef))").message("caBundle and caSecretRef exclude each other: keep one"))]
+#[x_kube(validation = Rule::new("(!has(self.tlsServerName) && !has(self.clientCertificateRef)) || self.address.startsWith('https://')")
+    .message("tlsServerName and clientCertificateRef need an address that begins with https://"))]
 pub struct VaultConnection {
     /// Scheme, host and port, such as `https://vault.vault.svc:8200`; without a path.
     #[schemars(length(min = 8, max = 512))]
     #[x_kube(validation = Rule::new("self.matches('^https?://[^/?#@]+$')")
         .message("address must be http(s)://host[:port] without a path, query or user, e.g. https://vault.vault.svc:8200"))]
     pub address: String,
+    /// The Vault namespace that everything of this provider is in, such as `team-a/production`; none
+    /// where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9_][-_.A-Za-z0-9]*(/[A-Za-z0-9_][-_.A-Za-z0-9]*)*$')")
+        .message("namespace must be a Vault namespace: segments of letters, digits, '-', '_' and '.' between single '/', without one at the ends"))]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("namespace is immutable: values would be left behind; create another SecretProvider"))]
+    pub namespace: Option<String>,
     /// PEM certificates of the authorities that may have signed the server's certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 65536))]
@@ -79,11 +127,28 @@ pub struct VaultConnection {
     /// A Secret that holds those certificates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_secret_ref: Option<SecretKeyReference>,
+    /// The name to expect in the server's certificate, where it is not the address's host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9]([-.A-Za-z0-9]*[A-Za-z0-9])?$')").message("tlsServerName must be a host name"))]
+    pub tls_server_name: Option<String>,
+    /// A Secret of type kubernetes.io/tls whose certificate the operator shows to the server. Pods
+    /// don't get it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_certificate_ref: Option<SecretReference>,
+    /// The HTTP proxy between the operator and the server, `http(s)://host:port`. Pods don't use it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 8, max = 512))]
+    #[x_kube(validation = Rule::new("self.matches('^https?://[^/?#@]+$')").message("proxy must be http(s)://host[:port] without a path, query or user"))]
+    pub proxy: Option<String>,
     /// How the operator itself logs in.
     pub auth: OperatorAuth,
     /// Where the secret engines are mounted.
     #[serde(default)]
     pub mounts: Mounts,
+    /// Whether the operator mounts a secret engine that is missing. Auth mounts are `bootstrap`'s.
+    #[serde(default)]
+    pub manage_mounts: bool,
     /// First segment of every path that Keystead writes in the KV engine.
     #[serde(default = "default_prefix")]
     #[schemars(length(min = 1, max = 64))]
@@ -92,24 +157,54 @@ pub struct VaultConnection {
     pub path_prefix: String,
 }
 
-/// How the operator itself logs in.
+/// How the operator itself logs in: exactly one of the fields.
 #[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("[has(self.kubernetes), has(self.jwt), has(self.appRole), has(self.tokenSecretRef)].filter(given, given).size() == 1")
+    .message("auth needs exactly one of kubernetes, jwt, appRole and tokenSecretRef"))]
 pub struct OperatorAuth {
     /// By its own service account token and a TokenReview.
-    pub kubernetes: KubernetesLogin,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubernetes: Option<RoleLogin>,
+    /// By its own service account token and the cluster's public keys. Never the mount that pods log in
+    /// by, because the operator keeps that one's keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwt: Option<RoleLogin>,
+    /// By a role id and a secret id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app_role: Option<AppRoleLogin>,
+    /// By a token that somebody made for it. The operator renews it and never revokes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_secret_ref: Option<SecretKeyReference>,
 }
 
-/// A login through Vault's `kubernetes` auth method.
+/// A login by service account token.
 #[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
-pub struct KubernetesLogin {
-    /// Path of the auth mount, without `auth/`.
-    #[serde(default = "default_operator_mount")]
+pub struct RoleLogin {
+    /// Path of the auth mount, without `auth/`; `kubernetes` or `jwt`, as the method, where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128))]
     #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9][-_.A-Za-z0-9]*(/[A-Za-z0-9][-_.A-Za-z0-9]*)*$')").message("mount must be a Vault path: segments of letters, digits, '-', '_' and '.' between single '/'"))]
-    pub mount: String,
+    pub mount: Option<String>,
     /// The role to log in with.
     #[schemars(length(min = 1, max = 253))]
     pub role: String,
+}
+
+/// A login through Vault's `approle` auth method.
+#[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AppRoleLogin {
+    /// Path of the auth mount, without `auth/`.
+    #[serde(default = "default_app_role_mount")]
+    #[schemars(length(min = 1, max = 128))]
+    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9][-_.A-Za-z0-9]*(/[A-Za-z0-9][-_.A-Za-z0-9]*)*$')").message("mount must be a Vault path: segments of letters, digits, '-', '_' and '.' between single '/'"))]
+    pub mount: String,
+    /// The role's id.
+    #[schemars(length(min = 1, max = 253))]
+    pub role_id: String,
+    /// The Secret that holds the secret id.
+    pub secret_id_ref: SecretKeyReference,
 }
 
 /// Where the secret engines are mounted.
@@ -155,6 +250,31 @@ pub enum WorkloadMethod {
     Kubernetes,
 }
 
+/// What is known of a provider.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProviderStatus {
+    /// Conditions and the generation they speak of. `Permitted` says what the operator's token may not
+    /// do though it should.
+    #[serde(flatten)]
+    pub basic: BasicStatus,
+    /// The server's version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Whether it is sealed; left out while it can't be reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed: Option<bool>,
+    /// Since when the operator works with it; left out while it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reachable_since: Option<Time>,
+}
+
+impl HasBasicStatus for ProviderStatus {
+    fn basic(&self) -> &BasicStatus {
+        &self.basic
+    }
+}
+
 // === defaults ===
 
 /// The class that a provider without one belongs to, and an operator without `--class` serves.
@@ -168,8 +288,8 @@ fn default_prefix() -> String {
     "keystead".into()
 }
 
-fn default_operator_mount() -> String {
-    "kubernetes".into()
+fn default_app_role_mount() -> String {
+    "approle".into()
 }
 
 fn default_kv() -> String {
@@ -200,6 +320,15 @@ impl Environment {
 impl fmt::Display for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+// === impl Defaults ===
+
+impl Defaults {
+    /// Whether nothing is said.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
     }
 }
 

@@ -36,6 +36,12 @@ pub struct Config {
 pub struct VaultConfig {
     /// `http(s)://host[:port]`.
     pub address: String,
+    /// The Vault namespace; none where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// The name to expect in the server's certificate, where it is not the address's host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_name: Option<String>,
     /// PEM certificates to trust; the system's where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca: Option<String>,
@@ -64,14 +70,30 @@ pub struct ScopeConfig {
     pub id: Option<String>,
 }
 
-/// One service to read.
+/// One service or path to read.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SecretConfig {
     /// The name by which files and variables mean it, unique in the pod.
     pub name: String,
-    /// The service.
-    pub service: String,
+    /// Where its values are.
+    pub from: SecretSource,
+    /// Which of its keys are shown; all of them where it is empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<String>,
+    /// Whether files and variables that lack their value are left out instead of waited for.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub optional: bool,
+}
+
+/// Where the values of a secret are.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum SecretSource {
+    /// At the scopes, by the name of a service.
+    Service(String),
+    /// At one path, as Vault's API has it.
+    Path(String),
 }
 
 /// One file to write.

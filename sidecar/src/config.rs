@@ -5,7 +5,7 @@ use crate::files::{FilePath, PathError};
 use keystead_crds::binding::FileFormat;
 use keystead_crds::names;
 use keystead_crds::scope::Level;
-use keystead_crds::sidecar::{CONFIG_VERSION, Config, EnvConfig, FileConfig, VaultConfig};
+use keystead_crds::sidecar::{CONFIG_VERSION, Config, EnvConfig, FileConfig, SecretSource, VaultConfig};
 use keystead_vault::path::{KvBase, KvPath};
 use keystead_vault::resolve::{ScopeName, Source};
 use serde::Deserialize;
@@ -265,11 +265,11 @@ fn services(config: &Config) -> Result<BTreeMap<String, String>, Error> {
     let mut services = BTreeMap::new();
     for (index, secret) in config.secrets.iter().enumerate() {
         let place = |part| format!("secrets[{index}].{part}");
-        check_segment(&place("service"), &secret.service)?;
-        if services
-            .insert(secret.name.clone(), secret.service.clone())
-            .is_some()
-        {
+        let SecretSource::Service(service) = &secret.from else {
+            return Err(field(&place("from"), "must name a service"));
+        };
+        check_segment(&place("from"), service)?;
+        if services.insert(secret.name.clone(), service.clone()).is_some() {
             return Err(field(
                 &place("name"),
                 &format!("{:?} is there twice", secret.name),
@@ -289,12 +289,12 @@ fn scopes(vault: &VaultConfig, node: Option<&str>) -> Result<Vec<ScopeName>, Err
                 check_segment(names::NODE_ENV, node)?;
                 Some(node.to_owned())
             }
-            Level::Company => {
+            Level::Company | Level::User => {
                 let place = format!("vault.scopes[{index}].id");
                 let id = scope
                     .id
                     .clone()
-                    .ok_or_else(|| field(&place, "a Company needs one"))?;
+                    .ok_or_else(|| field(&place, "this level needs one"))?;
                 check_segment(&place, &id)?;
                 Some(id)
             }

@@ -20,7 +20,7 @@ impl KvPath {
     pub fn new(base: &KvBase, level: Level, id: Option<&str>, service: &str) -> Self {
         let id = match level {
             Level::Global => EVERYONE,
-            Level::Company | Level::Node => id.unwrap_or_default(),
+            Level::Company | Level::Node | Level::User => id.unwrap_or_default(),
         };
         let KvBase {
             mount,

@@ -141,7 +141,7 @@ fn services(world: &World, provider: &SecretProvider, account: &Account) -> BTre
         .filter(|spec| {
             spec.provider_ref.name == account.provider && spec.service_accounts.contains(&account.name)
         })
-        .flat_map(|spec| spec.secrets.iter().map(|secret| secret.service.clone()))
+        .flat_map(|spec| spec.secrets.iter().filter_map(|secret| secret.service.clone()))
         .collect()
 }
 
@@ -298,13 +298,11 @@ mod tests {
     fn a_provider_that_does_not_admit_the_namespace_gives_nothing() {
         let mut world = shop();
         let mut provider = provider("p");
-        provider.spec.namespaces = Some(
-            company("x", "p", "other", 1)
-                .spec
-                .members
-                .unwrap()
-                .namespace_selector,
-        );
+        provider.spec.namespaces = company("x", "p", "other", 1)
+            .spec
+            .members
+            .unwrap()
+            .namespace_selector;
         world.set_provider("p", Some(Arc::new(provider)));
         assert_eq!(compile(&world, &account()), Ok(None));
         let key = Key {

@@ -6,7 +6,7 @@ use crate::{Key, Problem, World};
 use keystead_crds::condition::Reason;
 use keystead_crds::provider::WorkloadMethod;
 use keystead_crds::sidecar::{
-    CONFIG_VERSION, Config, EnvConfig, FileConfig, ScopeConfig, SecretConfig, VaultConfig,
+    CONFIG_VERSION, Config, EnvConfig, FileConfig, ScopeConfig, SecretConfig, SecretSource, VaultConfig,
 };
 use keystead_crds::{Level, SecretBinding, SecretProvider};
 use keystead_vault::name::Letter;
@@ -134,6 +134,8 @@ fn vault(world: &World, provider: &SecretProvider, account: &Account) -> Result<
     });
     Ok(VaultConfig {
         address: spec.vault.address.clone(),
+        namespace: spec.vault.namespace.clone(),
+        server_name: spec.vault.tls_server_name.clone(),
         ca: facts.ca,
         auth_mount: spec.workload_auth.mount.clone(),
         role: provider::prefix(world, provider).name(
@@ -152,7 +154,12 @@ fn secrets(key: &Key, binding: &SecretBinding) -> impl Iterator<Item = SecretCon
     let secrets = binding.spec.secrets.iter();
     secrets.map(|secret| SecretConfig {
         name: unique(key, &secret.name),
-        service: secret.service.clone(),
+        from: match (&secret.service, &secret.path) {
+            (Some(service), _) => SecretSource::Service(service.clone()),
+            (None, path) => SecretSource::Path(path.clone().unwrap_or_default()),
+        },
+        keys: secret.keys.clone(),
+        optional: secret.optional,
     })
 }
 
@@ -211,7 +218,7 @@ fn once<'a>(
 fn refresh(bindings: &[(&Key, &SecretBinding)]) -> u64 {
     let intervals = bindings
         .iter()
-        .map(|(_, binding)| Duration::from(binding.spec.refresh_interval));
+        .filter_map(|(_, binding)| binding.spec.refresh_interval.map(Duration::from));
     let shortest = intervals
         .min()
         .unwrap_or(Duration::from_mins(1))

@@ -37,7 +37,9 @@ pub fn company<'a>(world: &'a World, provider: &'a str, namespace: &str) -> Resu
     let mut companies = world.scopes_of(provider).filter(|scope| {
         let members = scope.spec.members.as_ref();
         scope.spec.level == Level::Company
-            && members.is_some_and(|members| world.selects(&members.namespace_selector, namespace))
+            && members
+                .and_then(|members| members.namespace_selector.as_ref())
+                .is_some_and(|selector| world.selects(selector, namespace))
             && older_twin(world, scope).is_none()
     });
     let (first, second) = (companies.next(), companies.next());

@@ -235,7 +235,7 @@ fn config(rig: &Rig<'_>) -> Result<Value> {
             "environment": "production",
             "scopes": [{"level": "Company", "id": "acme"}, {"level": "Global"}],
         },
-        "secrets": [{"name": "web/hubspot", "service": "hubspot"}],
+        "secrets": [{"name": "web/hubspot", "from": {"service": "hubspot"}}],
         "files": [
             {"path": "hubspot.env", "format": "Dotenv", "secret": "web/hubspot"},
             {"path": "hubspot/api_key", "format": "Raw", "secret": "web/hubspot", "key": "api_key"},

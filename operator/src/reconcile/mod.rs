@@ -94,10 +94,20 @@ async fn dispatch(context: &Arc<Context>, unit: &Unit) -> Result<Next, Problem> 
 /// Errors are sorted once: who waits for a change looks again rarely, who waits for a server soon.
 fn retry(problem: &Problem) -> Next {
     match problem.reason {
-        Reason::Ambiguous | Reason::Conflict | Reason::Invalid | Reason::NotFound | Reason::NotPermitted => {
-            Next::After(jitter(RECHECK))
-        }
-        Reason::KubernetesError
+        Reason::Ambiguous
+        | Reason::Conflict
+        | Reason::Expired
+        | Reason::ExpiresSoon
+        | Reason::Inactive
+        | Reason::Invalid
+        | Reason::Lost
+        | Reason::NotFound
+        | Reason::NotPermitted
+        | Reason::NotYet
+        | Reason::Paused
+        | Reason::Permitted => Next::After(jitter(RECHECK)),
+        Reason::CleanupBlocked
+        | Reason::KubernetesError
         | Reason::Synced
         | Reason::VaultDenied
         | Reason::VaultError

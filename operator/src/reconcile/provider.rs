@@ -13,7 +13,7 @@ use keystead_compile::kinds::provider;
 use keystead_compile::{Key, Problem, ProviderFacts};
 use keystead_crds::SecretProvider;
 use keystead_crds::condition::Reason;
-use keystead_crds::provider::WorkloadMethod;
+use keystead_crds::provider::{ProviderStatus, WorkloadMethod};
 use keystead_vault::engine::{self, Outcome};
 use keystead_vault::jwks::KeySet;
 use keystead_vault::name::Letter;
@@ -51,7 +51,13 @@ pub(super) async fn reconcile(context: &Arc<Context>, name: &str) -> Result<Next
         sweep(context, &object).await;
     }
     let api = Api::all(context.client.clone());
-    let written = status::report(context, api, &*object, result.as_ref().err(), |basic| basic).await;
+    let written = status::report(context, api, &*object, result.as_ref().err(), |basic| {
+        ProviderStatus {
+            basic,
+            ..ProviderStatus::default()
+        }
+    })
+    .await;
     if let Some(new) = written.map_err(|error| kubernetes(&error))? {
         SecretProvider::remember(&mut context.world_mut(), &Key::of(&new), new);
     }
@@ -96,9 +102,18 @@ async fn connect(context: &Context, object: &SecretProvider) -> Result<Instant, 
         ca: facts.ca.clone(),
         ..Connection::default()
     };
+    let auth = &object.spec.vault.auth;
+    let role = auth.kubernetes.as_ref().or(auth.jwt.as_ref());
+    let role =
+        role.ok_or_else(|| Problem::new(Reason::Invalid, "spec.vault.auth needs kubernetes or jwt"))?;
+    let method = if auth.kubernetes.is_some() {
+        "kubernetes"
+    } else {
+        "jwt"
+    };
     let login = Login::Jwt {
-        mount: object.spec.vault.auth.kubernetes.mount.clone(),
-        role: object.spec.vault.auth.kubernetes.role.clone(),
+        mount: role.mount.clone().unwrap_or_else(|| method.into()),
+        role: role.role.clone(),
         jwt_file: context.vault_token_file.clone(),
     };
     let link = context.providers.link(&name, connection, login)?;

@@ -13,7 +13,7 @@ fn config() -> Value {
             "environment": "production",
             "scopes": [{"level": "Node"}, {"level": "Company", "id": "acme"}, {"level": "Global"}],
         },
-        "secrets": [{"name": "crm", "service": "hubspot"}, {"name": "again", "service": "hubspot"}],
+        "secrets": [{"name": "crm", "from": {"service": "hubspot"}}, {"name": "again", "from": {"service": "hubspot"}}],
         "files": [
             {"path": "hubspot.env", "format": "Dotenv", "secret": "crm"},
             {"path": "hubspot/key", "format": "Raw", "secret": "again", "key": "api_key"},
@@ -114,7 +114,7 @@ fn mistakes_are_named_by_field() {
         error(|c| c["files"][1]["path"] = "hubspot.env".into()),
         error(|c| c["files"][1]["path"] = "hubspot.env/key".into()),
         error(|c| c["env"][0]["name"] = "A'B".into()),
-        error(|c| c["secrets"][0]["service"] = "../global".into()),
+        error(|c| c["secrets"][0]["from"]["service"] = "../global".into()),
         error(|c| c["secrets"][1]["name"] = "crm".into()),
         error(|c| c["vault"]["scopes"] = json!([])),
         error(|c| c["vault"]["scopes"][1] = json!({"level": "Company"})),

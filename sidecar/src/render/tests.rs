@@ -14,7 +14,7 @@ fn settings() -> Settings {
             "pathPrefix": "keystead", "environment": "production",
             "scopes": [{"level": "Node"}, {"level": "Company", "id": "acme"}, {"level": "Global"}],
         },
-        "secrets": [{"name": "crm", "service": "hubspot"}, {"name": "db", "service": "postgres"}],
+        "secrets": [{"name": "crm", "from": {"service": "hubspot"}}, {"name": "db", "from": {"service": "postgres"}}],
         "files": [
             {"path": "crm.env", "format": "Dotenv", "secret": "crm"},
             {"path": "key", "format": "Raw", "secret": "crm", "key": "api_key"},

@@ -16,7 +16,7 @@ fn environment(dir: &TempDir) -> Environment {
             "address": "http://127.0.0.1:1", "authMount": "jwt", "role": "r", "kvMount": "kv",
             "pathPrefix": "keystead", "environment": "production", "scopes": [{"level": "Global"}],
         },
-        "secrets": [{"name": "crm", "service": "hubspot"}],
+        "secrets": [{"name": "crm", "from": {"service": "hubspot"}}],
         "files": [{"path": "key", "format": "Raw", "secret": "crm", "key": "api_key"}],
         "env": [{"name": "CRM_KEY", "secret": "crm", "key": "api_key"}],
         "fileMode": 0o440,

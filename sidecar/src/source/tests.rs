@@ -49,7 +49,7 @@ fn environment(dir: &TempDir, port: u16) -> Environment {
             "pathPrefix": "keystead", "environment": "production",
             "scopes": [{"level": "Company", "id": "acme"}, {"level": "Global"}],
         },
-        "secrets": [{"name": "crm", "service": "hubspot"}],
+        "secrets": [{"name": "crm", "from": {"service": "hubspot"}}],
         "files": [{"path": "crm.env", "format": "Dotenv", "secret": "crm"}],
         "env": [{"name": "CRM_KEY", "secret": "crm", "key": "api_key"}],
         "fileMode": 0o440,

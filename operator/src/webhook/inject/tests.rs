@@ -1,12 +1,16 @@
 use super::*;
 use keystead_crds::scope::Level;
-use keystead_crds::sidecar::{CONFIG_VERSION, EnvConfig, ScopeConfig, SecretConfig, VaultConfig};
+use keystead_crds::sidecar::{
+    CONFIG_VERSION, EnvConfig, ScopeConfig, SecretConfig, SecretSource, VaultConfig,
+};
 
 mod random;
 mod refusals;
 
 pub(in crate::webhook) fn secrets() -> PodSecrets {
     let vault = VaultConfig {
+        namespace: None,
+        server_name: None,
         address: "https://vault.example:8200".to_owned(),
         ca: None,
         auth_mount: "kubernetes".to_owned(),
@@ -25,7 +29,9 @@ pub(in crate::webhook) fn secrets() -> PodSecrets {
         vault,
         secrets: vec![SecretConfig {
             name: secret.clone(),
-            service: secret.clone(),
+            from: SecretSource::Service(secret.clone()),
+            keys: Vec::new(),
+            optional: false,
         }],
         files: Vec::new(),
         env: vec![EnvConfig {
