@@ -17,6 +17,10 @@ path "auth/@workload_mount@/role/keystead.@cluster@.*" { capabilities = ["create
 # The cluster's public signing keys in the jwt mount, kept current when the cluster rotates them.
 path "auth/@workload_mount@/config" { capabilities = ["read", "update"] }
 
-# Values: only below the prefix.
+# Values: only below the prefix. Of the engine's own settings: whether it has check-and-set for metadata.
+path "@kv@/config" { capabilities = ["read"] }
 path "@kv@/data/@prefix@/*" { capabilities = ["create", "read", "update"] }
-path "@kv@/metadata/@prefix@/*" { capabilities = ["create", "read", "update", "list"] }
+path "@kv@/metadata/@prefix@/*" { capabilities = ["create", "read", "update", "delete", "list"] }
+path "@kv@/delete/@prefix@/*" { capabilities = ["update"] }
+path "@kv@/undelete/@prefix@/*" { capabilities = ["update"] }
+path "@kv@/destroy/@prefix@/*" { capabilities = ["update"] }

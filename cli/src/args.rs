@@ -79,6 +79,10 @@ pub(crate) struct Bootstrap {
     /// The KV engine, version 2 (spec.vault.mounts.kv).
     #[arg(long, value_name = "PATH", default_value = "kv", value_parser = mount_path)]
     pub(crate) kv: String,
+    /// Let the operator mount the KV engine itself (spec.vault.manageMounts): it is not mounted here, and
+    /// the operator's policy allows it at this one path.
+    #[arg(long)]
+    pub(crate) manage_mounts: bool,
     /// First segment of every path in it (spec.vault.pathPrefix).
     #[arg(long, default_value = "keystead", value_parser = segment)]
     pub(crate) prefix: String,

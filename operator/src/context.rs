@@ -6,8 +6,8 @@ use crate::queue::Queue;
 use crate::values::Values;
 use keystead_compile::kinds::binding::{self, Account};
 use keystead_compile::{Key, Problem, World};
-use keystead_vault::engine::{self, Applied};
-use keystead_vault::object::Object;
+use keystead_vault::engine::{self, Action, Applied};
+use keystead_vault::object::{Deletion, Object};
 use kube::Client;
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -99,11 +99,11 @@ impl Context {
         let vault = self.providers.client(provider)?;
         let applied = engine::apply(&vault, &Values::new(&self.client), object).await;
         if let Ok(Applied {
-            outcome: outcome @ (engine::Outcome::Created | engine::Outcome::Changed),
+            action: action @ (Action::Create | Action::Change | Action::Adopt),
             ..
         }) = applied
         {
-            tracing::info!(provider, %object, ?outcome, "wrote to Vault");
+            tracing::info!(provider, %object, %action, "wrote to Vault");
         }
         applied.map_err(|error| self.suspect(provider, error))
     }
@@ -111,7 +111,7 @@ impl Context {
     /// Takes one object out of a provider's Vault.
     pub(crate) async fn remove(&self, provider: &str, object: &Object) -> Result<(), Problem> {
         let vault = self.providers.client(provider)?;
-        engine::remove(&vault, object)
+        engine::remove(&vault, object, Deletion::Retain)
             .await
             .map_err(|error| self.suspect(provider, error))?;
         tracing::info!(provider, %object, "removed from Vault");

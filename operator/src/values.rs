@@ -1,7 +1,7 @@
 //! Where the engine gets values from: Secrets are read when they are needed, and dropped.
 
 use k8s_openapi::api::core::v1::Secret;
-use keystead_vault::object::{ValueRef, ValueStore};
+use keystead_vault::object::ValueStore;
 use keystead_vault::{Error, Sensitive};
 use kube::{Api, Client};
 use std::collections::HashMap;
@@ -21,14 +21,10 @@ impl<'a> Values<'a> {
             read: Mutex::default(),
         }
     }
+}
 
-    /// One key of a Secret.
-    pub(crate) async fn secret_key(
-        &self,
-        namespace: &str,
-        name: &str,
-        key: &str,
-    ) -> Result<Sensitive<String>, Error> {
+impl ValueStore for Values<'_> {
+    async fn secret_key(&self, namespace: &str, name: &str, key: &str) -> Result<Sensitive<String>, Error> {
         let place = (namespace.to_owned(), name.to_owned());
         let mut read = self.read.lock().await;
         if !read.contains_key(&place) {
@@ -47,15 +43,6 @@ impl<'a> Values<'a> {
             Error::Value(format!("Secret {namespace}/{name}: the value of {key} is not UTF-8 text, which Vault's KV engine needs"))
         })?;
         Ok(Sensitive::from(text))
-    }
-}
-
-impl ValueStore for Values<'_> {
-    async fn fetch(&self, value: &ValueRef) -> Result<Sensitive<String>, Error> {
-        match value {
-            ValueRef::Literal(text) => Ok(Sensitive::from(text.as_str())),
-            ValueRef::SecretKey { namespace, name, key } => self.secret_key(namespace, name, key).await,
-        }
     }
 }
 

@@ -1,90 +1,131 @@
 //! The one place that changes Vault: desired objects → read → diff → write what differs.
 //!
-//! It knows every object by four verbs (matches, write, delete, and for values plan), so drift
-//! healing, the refusal of what is not ours and the second pass that writes nothing exist once.
+//! It knows every object by a few verbs (plan, write, delete), so drift healing, dry runs, the refusal
+//! of what is not ours and the second pass that writes nothing exist once.
 
 use crate::client::Client;
 use crate::error::Error;
-use crate::object::{KvSecret, Object, ValueStore};
+use crate::object::{Deletion, Object, ValueStore};
+use std::fmt;
 
-/// What became of an object.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Outcome {
-    /// It was as it should be; nothing was written.
+/// What is to become of an object, or became of it.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Action {
+    /// It is as it should be.
+    #[default]
     Unchanged,
-    /// It was not there and is now.
-    Created,
-    /// It differed and does not any more.
-    Changed,
+    /// It is not there.
+    Create,
+    /// It differs.
+    Change,
+    /// It is somebody's who uses no marks, and is taken over.
+    Adopt,
+    /// It is ours and goes.
+    Delete,
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unchanged => "unchanged",
+            Self::Create => "create",
+            Self::Change => "change",
+            Self::Adopt => "adopt",
+            Self::Delete => "delete",
+        })
+    }
+}
+
+/// What would be done.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Planned {
+    /// In a word.
+    pub action: Action,
+    /// In a few lines, each for people, none with a value.
+    pub details: Vec<String>,
+}
+
+impl Planned {
+    pub(crate) fn new(action: Action, details: Vec<String>) -> Self {
+        Self { action, details }
+    }
 }
 
 /// An object that is now as it should be.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Applied {
     /// What was done.
-    pub outcome: Outcome,
-    /// For values: the version that holds them.
+    pub action: Action,
+    /// For values that are served: the version that holds them.
     pub version: Option<u64>,
+}
+
+/// An object that is gone now, as far as it was to go.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Removed {
+    /// What was done, in a few lines for people; none where there was nothing to do.
+    pub details: Vec<String>,
+}
+
+/// What [`apply`] would do: reads, and writes nothing.
+pub async fn plan(client: &Client, store: &impl ValueStore, object: &Object) -> Result<Planned, Error> {
+    match object {
+        Object::KvSecret(secret) => secret.preview(client, store).await,
+        Object::Mount(mount) => mount.plan(client).await,
+        Object::Policy(policy) => policy.plan(client).await,
+        Object::Role(role) => role.plan(client).await,
+        Object::SigningKeys(keys) => keys.plan(client).await,
+    }
 }
 
 /// Makes Vault match: nothing is written where nothing differs, and nothing of others is touched.
 pub async fn apply(client: &Client, store: &impl ValueStore, object: &Object) -> Result<Applied, Error> {
-    let found = match object {
-        Object::KvSecret(secret) => return apply_values(client, store, secret).await,
-        Object::Policy(policy) => policy.matches(client).await?,
-        Object::Role(role) => role.matches(client).await?,
-        Object::SigningKeys(keys) => keys.matches(client).await?,
-    };
-    let outcome = match found {
-        Some(true) => {
-            return Ok(Applied {
-                outcome: Outcome::Unchanged,
-                version: None,
-            });
+    if let Object::KvSecret(secret) = object {
+        return secret.reconcile(client, store).await;
+    }
+    let action = plan(client, store, object).await?.action;
+    if action != Action::Unchanged {
+        match object {
+            Object::Mount(mount) => mount.write(client).await?,
+            Object::Policy(policy) => policy.write(client).await?,
+            Object::Role(role) => role.write(client).await?,
+            Object::SigningKeys(keys) => keys.write(client).await?,
+            Object::KvSecret(_) => {}
         }
-        Some(false) => Outcome::Changed,
-        None => Outcome::Created,
-    };
-    match object {
-        Object::Policy(policy) => policy.write(client).await?,
-        Object::Role(role) => role.write(client).await?,
-        Object::SigningKeys(keys) => keys.write(client).await?,
-        Object::KvSecret(_) => {}
     }
     Ok(Applied {
-        outcome,
+        action,
         version: None,
     })
 }
 
-/// Takes away an object that only its name identifies. Values are kept: they may be the only copy.
-/// So are signing keys: whoever still has a token must be able to end it.
-pub async fn remove(client: &Client, object: &Object) -> Result<(), Error> {
-    match object {
-        Object::Policy(policy) => policy.delete(client).await,
-        Object::Role(role) => role.delete(client).await,
-        Object::KvSecret(_) | Object::SigningKeys(_) => Ok(()),
-    }
+/// What [`remove`] would do: reads, and writes nothing.
+pub async fn plan_removal(client: &Client, object: &Object, deletion: Deletion) -> Result<Planned, Error> {
+    let there = match object {
+        Object::KvSecret(secret) => return secret.preview_removal(client, deletion).await,
+        Object::Policy(policy) => policy.is_there(client).await?,
+        Object::Role(role) => role.is_there(client).await?,
+        Object::Mount(_) | Object::SigningKeys(_) => false,
+    };
+    Ok(if there {
+        Planned::new(Action::Delete, Vec::new())
+    } else {
+        Planned::default()
+    })
 }
 
-async fn apply_values(client: &Client, store: &impl ValueStore, secret: &KvSecret) -> Result<Applied, Error> {
-    let values = secret.fetch(store).await?;
-    let observed = secret.observe(client).await?;
-    let changes = secret.plan(&observed, &values)?;
-    if changes.is_empty() {
-        return Ok(Applied {
-            outcome: Outcome::Unchanged,
-            version: Some(changes.version()),
-        });
+/// Takes away an object that is ours; nothing there is fine. What `deletion` says is for values: they
+/// may be the only copy. Mounts stay, others may use them, and so do signing keys: whoever still has a
+/// token must be able to end it.
+pub async fn remove(client: &Client, object: &Object, deletion: Deletion) -> Result<Removed, Error> {
+    match object {
+        Object::KvSecret(secret) => {
+            let details = secret.remove(client, deletion).await?;
+            return Ok(Removed { details });
+        }
+        Object::Policy(policy) => policy.delete(client).await?,
+        Object::Role(role) => role.delete(client).await?,
+        Object::Mount(_) | Object::SigningKeys(_) => {}
     }
-    let outcome = if changes.creates {
-        Outcome::Created
-    } else {
-        Outcome::Changed
-    };
-    let version = secret.apply(client, changes).await?;
-    Ok(Applied {
-        outcome,
-        version: Some(version),
-    })
+    Ok(Removed::default())
 }

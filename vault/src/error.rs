@@ -65,6 +65,16 @@ pub enum Error {
         /// Vault's own words.
         why: String,
     },
+    /// Generated values are gone.
+    #[error(
+        "{path}: the generated value of {keys} is lost: it was made once and is not there any more. It is not made anew silently: bring it back from a backup or an older version, or ask for a new one with the annotation keystead.dev/generate=again on the Credential"
+    )]
+    Lost {
+        /// Where they were.
+        path: String,
+        /// Their keys.
+        keys: String,
+    },
     /// There is nothing at the path.
     #[error("nothing found: {request}")]
     NotFound {
@@ -86,6 +96,18 @@ pub enum Error {
     Sealed {
         /// Which server.
         address: String,
+    },
+    /// More than Vault takes at one path.
+    #[error(
+        "the values of {path} come to {size} bytes as JSON, and Vault stores at most {largest} at one path: declare fewer or smaller ones"
+    )]
+    TooLarge {
+        /// Where.
+        path: String,
+        /// All values there, those of others included.
+        size: usize,
+        /// What would be right.
+        largest: usize,
     },
     /// A value to be written can't be had.
     #[error("{0}")]
@@ -127,9 +149,10 @@ impl Error {
     /// The reason a condition gives.
     pub fn reason(&self) -> Reason {
         match self {
-            Self::Address { .. } | Self::Connection { .. } => Reason::Invalid,
+            Self::Address { .. } | Self::Connection { .. } | Self::TooLarge { .. } => Reason::Invalid,
             Self::Conflict { .. } => Reason::Conflict,
             Self::Denied { .. } | Self::Login { .. } | Self::Token { .. } => Reason::VaultDenied,
+            Self::Lost { .. } => Reason::Lost,
             Self::NotFound { .. } | Self::Value(_) => Reason::NotFound,
             Self::Answer { .. } | Self::Jwt { .. } | Self::Refused { .. } => Reason::VaultError,
             Self::Sealed { .. } => Reason::VaultSealed,
@@ -140,6 +163,11 @@ impl Error {
     /// Whether there is simply nothing at the path.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::NotFound { .. })
+    }
+
+    /// Whether somebody else wrote between a read and a write that depends on it.
+    pub(crate) fn is_stale(&self) -> bool {
+        matches!(self, Self::Refused { code: 400, why, .. } if why.contains("check-and-set parameter"))
     }
 
     /// Whether the token is refused, by age or by rights.

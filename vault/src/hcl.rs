@@ -8,10 +8,21 @@ use std::fmt::Write as _;
 const BASE: &str = include_str!("../../policies/base.hcl");
 /// What the operator's token may do; see [`operator`].
 const OPERATOR: &str = include_str!("../../policies/operator.hcl");
+/// What it may do besides where it mounts the engine itself.
+const OPERATOR_MOUNTS: &str = include_str!("../../policies/operator-mounts.hcl");
 
-/// The policy of one service account: its own token, and `read` on these paths.
+/// How each policy begins that an operator writes: by this it knows its own.
+pub const HEADER: &str = "# Keystead: ";
+
+/// Whether a policy's text is an operator's.
+pub(crate) fn is_ours(text: &str) -> bool {
+    text.starts_with(HEADER)
+}
+
+/// The policy of one service account: its own token, and `read` on these paths. The header says in one
+/// line whose it is.
 pub fn workload(header: &str, paths: &[KvPath]) -> String {
-    let mut text = format!("# {header}\n{BASE}");
+    let mut text = format!("{HEADER}{header}\n{BASE}");
     for path in paths {
         for path in [path.data(), path.metadata()] {
             // Writing to a String can't fail.
@@ -47,11 +58,14 @@ pub struct OperatorPolicy<'a> {
     pub kv_mount: &'a str,
     /// First segment of every path in it.
     pub prefix: &'a str,
+    /// Whether the operator mounts the engine itself.
+    pub manage_mounts: bool,
 }
 
 /// The operator's own policy.
 pub fn operator(policy: &OperatorPolicy<'_>) -> String {
-    OPERATOR
+    let mounts = if policy.manage_mounts { OPERATOR_MOUNTS } else { "" };
+    format!("{OPERATOR}{mounts}")
         .replace("@cluster@", policy.cluster)
         .replace("@workload_mount@", policy.workload_mount)
         .replace("@kv@", policy.kv_mount)
@@ -99,6 +113,7 @@ mod tests {
         workload_mount: "jwt-c1",
         kv_mount: "kv",
         prefix: "keystead",
+        manage_mounts: true,
     };
 
     /// A path that the reader does not understand would not be missed when it is lacking.
@@ -111,6 +126,7 @@ mod tests {
         for wanted in [
             "update on sys/capabilities-self",
             "create, delete, read, update on auth/jwt-c1/role/keystead.c1.*",
+            "read, update on sys/mounts/kv",
         ] {
             assert!(found.contains(&wanted.to_owned()), "{wanted}: {found:?}");
         }
@@ -123,6 +139,15 @@ mod tests {
             assert_eq!(unknown, None, "{right}");
             assert!(text.contains(&format!("path \"{}\"", right.path)), "{right}");
         }
+    }
+
+    #[test]
+    fn mounts_are_only_for_those_who_asked() {
+        let without = OperatorPolicy {
+            manage_mounts: false,
+            ..POLICY
+        };
+        assert!(!operator(&without).contains("sys/mounts") && operator(&POLICY).contains("sys/mounts/kv\""));
     }
 
     #[test]

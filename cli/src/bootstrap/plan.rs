@@ -76,16 +76,18 @@ impl Names {
 /// Everything that should be there, in the order in which it can be made.
 pub(crate) fn wanted(args: &Bootstrap, names: &Names, facts: &Facts) -> Vec<Change> {
     let (operators, workloads) = (&names.operator_mount, &names.workload_mount);
-    let mut changes = vec![
-        Change::Mount {
-            path: args.kv.clone(),
-            kind: "kv",
-            version: Some("2".into()),
-        },
+    // Otherwise the operator mounts it.
+    let engine = (!args.manage_mounts).then(|| Change::Mount {
+        path: args.kv.clone(),
+        kind: "kv",
+        version: Some("2".into()),
+    });
+    let mut changes: Vec<Change> = engine.into_iter().collect();
+    changes.extend([
         auth_mount(operators, Method::Kubernetes),
         kubernetes_config(operators, "--operator-mount", facts),
         auth_mount(workloads, args.workload_method),
-    ];
+    ]);
     changes.push(match args.workload_method {
         Method::Jwt => jwt_config(workloads, facts),
         Method::Kubernetes => kubernetes_config(workloads, "--workload-mount", facts),
@@ -133,6 +135,7 @@ fn policy(args: &Bootstrap, names: &Names) -> Change {
         workload_mount: &names.workload_mount,
         kv_mount: &args.kv,
         prefix: &args.prefix,
+        manage_mounts: args.manage_mounts,
     });
     Change::Policy {
         path: format!("sys/policies/acl/{}", names.operator_role),
@@ -167,13 +170,18 @@ pub(crate) fn next_steps(args: &Bootstrap, names: &Names) -> String {
         Method::Jwt => "Jwt",
         Method::Kubernetes => "Kubernetes",
     };
+    let manage = if args.manage_mounts {
+        ", manageMounts: true"
+    } else {
+        ""
+    };
     format!(
         "
 Next, install the operator and name this Vault to it:
   helm install keystead charts/keystead --namespace {} --create-namespace --set cluster={}
   (and --set image.operator.repository=… --set image.sidecar.repository=… where they are in a registry)
 and in a SecretProvider:
-  vault: {{auth: {{kubernetes: {{mount: {}, role: {}}}}}, mounts: {{kv: {}}}, pathPrefix: {}}}
+  vault: {{auth: {{kubernetes: {{mount: {}, role: {}}}}}, mounts: {{kv: {}}}, pathPrefix: {}{manage}}}
   workloadAuth: {{method: {method}, mount: {}, audience: {}}}",
         args.operator_namespace,
         args.cluster,

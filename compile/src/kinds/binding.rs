@@ -81,7 +81,7 @@ pub fn compile(world: &World, account: &Account) -> Result<Option<[Object; 2]>, 
         return Ok(None);
     };
     let header = format!(
-        "Keystead: cluster {}, provider {}, service account {}/{}. Do not edit: it is compiled from SecretBindings.",
+        "cluster {}, provider {}, service account {}/{}. Do not edit: it is compiled from SecretBindings.",
         world.cluster, account.provider, account.namespace, account.name
     );
     policy.text = hcl::workload(&header, &paths.into_iter().collect::<Vec<_>>());

@@ -5,7 +5,7 @@ use crate::{Key, Problem, World};
 use keystead_crds::Credential;
 use keystead_crds::condition::Reason;
 use keystead_crds::credential::CredentialKey;
-use keystead_vault::object::{KvSecret, Owner, ValueRef};
+use keystead_vault::object::{Adoption, KvSecret, Owner, ValueRef};
 use keystead_vault::path::KvPath;
 use kube::ResourceExt as _;
 use std::collections::BTreeMap;
@@ -54,13 +54,17 @@ pub fn compile(world: &World, key: &Key, credential: &Credential) -> Result<KvSe
             ),
         ));
     }
+    let path = KvPath::new(
+        &provider::kv_base(provider),
+        scope.spec.level,
+        scope.spec.id.as_deref(),
+        &spec.service,
+    );
+    let known = credential.status.as_ref().is_some_and(|status| {
+        status.version.is_some() && status.path.as_deref() == Some(path.to_string().as_str())
+    });
     Ok(KvSecret {
-        path: KvPath::new(
-            &provider::kv_base(provider),
-            scope.spec.level,
-            scope.spec.id.as_deref(),
-            &spec.service,
-        ),
+        path,
         owner: Owner {
             cluster: world.cluster.clone(),
             namespace: key.namespace.clone(),
@@ -71,6 +75,9 @@ pub fn compile(world: &World, key: &Key, credential: &Credential) -> Result<KvSe
             .iter()
             .map(|from| Ok((from.name.clone(), value(key, from)?)))
             .collect::<Result<BTreeMap<_, _>, Problem>>()?,
+        adoption: Adoption::Refuse,
+        active: true,
+        known,
     })
 }
 

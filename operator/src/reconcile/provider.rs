@@ -14,10 +14,10 @@ use keystead_compile::{Key, Problem, ProviderFacts};
 use keystead_crds::SecretProvider;
 use keystead_crds::condition::Reason;
 use keystead_crds::provider::{ProviderStatus, WorkloadMethod};
-use keystead_vault::engine::{self, Outcome};
+use keystead_vault::engine::{self, Action};
 use keystead_vault::jwks::KeySet;
 use keystead_vault::name::Letter;
-use keystead_vault::object::{Object, SigningKeys};
+use keystead_vault::object::{Object, SigningKeys, ValueStore as _};
 use keystead_vault::{Client, Connection, Error, Login, Sensitive};
 use kube::{Api, ResourceExt as _};
 use serde::Deserialize;
@@ -197,7 +197,7 @@ async fn jwt_mount(context: &Context, client: &Client, mount: &str) -> Result<St
     let keys = signing_keys(&context.client, mount).await?;
     let object = Object::SigningKeys(keys);
     let applied = engine::apply(client, &Values::new(&context.client), &object).await?;
-    if applied.outcome != Outcome::Unchanged {
+    if applied.action != Action::Unchanged {
         tracing::info!(mount, "wrote the cluster's signing keys to Vault");
     }
     Ok(accessor)

@@ -1,6 +1,7 @@
 //! The keys by which a `jwt` auth mount checks tokens. API: <https://openbao.org/api-docs/auth/jwt/>.
 
 use crate::client::Client;
+use crate::engine::{Action, Planned};
 use crate::error::Error;
 use serde_json::{Map, Value, json};
 
@@ -16,24 +17,23 @@ pub struct SigningKeys {
 }
 
 impl SigningKeys {
-    /// Whether the mount has these very keys. One that fetches its keys by itself is left to that.
-    pub(crate) async fn matches(&self, client: &Client) -> Result<Option<bool>, Error> {
+    /// A mount that fetches its keys by itself is left to that.
+    pub(crate) async fn plan(&self, client: &Client) -> Result<Planned, Error> {
         let Some(found) = self.read(client).await? else {
-            return Ok(None);
+            return Ok(Planned::new(Action::Create, vec![self.count()]));
         };
-        let fetches = ["jwks_url", "oidc_discovery_url"].into_iter().any(|field| {
-            found
-                .get(field)
-                .and_then(Value::as_str)
-                .is_some_and(|url| !url.is_empty())
-        });
-        Ok(Some(
-            fetches
-                || self
-                    .fields()
-                    .iter()
-                    .all(|(name, wanted)| found.get(name) == Some(wanted)),
-        ))
+        let text = |field: &str| found.get(field).and_then(Value::as_str).unwrap_or_default();
+        let fetches = ["jwks_url", "oidc_discovery_url"].map(text) != [""; 2];
+        let wanted = self.fields();
+        let different = wanted
+            .iter()
+            .filter(|(name, wanted)| found.get(*name) != Some(*wanted));
+        let details: Vec<String> = different.map(|(name, _)| format!("{name} is changed")).collect();
+        Ok(if fetches || details.is_empty() {
+            Planned::default()
+        } else {
+            Planned::new(Action::Change, details)
+        })
     }
 
     /// Writes them beside whatever else is configured: Vault replaces the configuration as a whole.
@@ -46,6 +46,10 @@ impl SigningKeys {
 
     async fn read(&self, client: &Client) -> Result<Option<Map<String, Value>>, Error> {
         client.read_optional(&self.path()).await
+    }
+
+    fn count(&self) -> String {
+        format!("{} public key(s) of issuer {}", self.keys.len(), self.issuer)
     }
 
     pub(crate) fn path(&self) -> String {

@@ -4,25 +4,29 @@
 //! the data with check-and-set; a pass repairs what a crash left between them. Keys that somebody
 //! else wrote at the path stay as they are.
 
-use crate::client::{Client, Method};
-use crate::error::{Error, Request};
+mod document;
+mod generate;
+mod marks;
+mod plan;
+mod removal;
+mod write;
+
+use crate::client::Client;
+use crate::error::Error;
 use crate::path::KvPath;
 use crate::sensitive::Sensitive;
+use document::Document;
+use marks::Marks;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
-use zeroize::Zeroizing;
 
 /// Versions that are kept: whoever may read a path may read every kept version of it.
 const MAX_VERSIONS: u32 = 2;
-/// Custom metadata: whose it is.
-const OWNER: &str = "keystead-owner";
-/// Custom metadata: the keys that are ours, in pieces of at most [`LONGEST_METADATA`] bytes.
-const KEYS: &str = "keystead-keys-";
-/// Longest value of one entry of custom metadata.
-const LONGEST_METADATA: usize = 512;
+/// Longest document, in bytes of JSON: what raft takes as one entry (1 MiB), less what the server
+/// puts around it.
+const LARGEST: usize = (1 << 20) - 1024;
 
 /// Values of one service at one scope, as they should be.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -33,6 +37,35 @@ pub struct KvSecret {
     pub owner: Owner,
     /// Each key and where its value is to be fetched.
     pub keys: BTreeMap<String, ValueRef>,
+    /// What to do with a path that others have written.
+    pub adoption: Adoption,
+    /// Whether the values are served; where not, the newest version is hidden and nothing is written.
+    pub active: bool,
+    /// Whether its owner knows that it was written before. Then generated values that are not there
+    /// are lost, even where the whole path is gone.
+    pub known: bool,
+}
+
+/// What to do with a path that others have written.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Adoption {
+    /// Leave it alone: an [`Error::Conflict`].
+    #[default]
+    Refuse,
+    /// Take it over, unless it carries the mark of another owner; keys that are not declared stay.
+    Adopt,
+}
+
+/// What happens to values that are declared no more.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Deletion {
+    /// They stay, and so does the mark.
+    #[default]
+    Retain,
+    /// Every version is deleted; whoever may undelete can bring them back.
+    Delete,
+    /// Every version is destroyed, and the path with them.
+    Destroy,
 }
 
 /// Who declares something in Vault.
@@ -60,60 +93,108 @@ pub enum ValueRef {
         /// The key in it.
         key: String,
     },
+    /// Nowhere yet: it is made once, and then kept as it stands in Vault. One that was lost is an
+    /// [`Error::Lost`].
+    Generate {
+        /// Characters of the value.
+        length: usize,
+        /// The characters to choose from.
+        alphabet: String,
+        /// Sets of characters of which one each must be in the value.
+        classes: Vec<String>,
+        /// Asks for a new value whenever it is another text than the last time.
+        regenerate: Option<String>,
+    },
+    /// In Vault already, written by people: it is never written, and an [`Error::Value`] where it is
+    /// missing.
+    InVault,
 }
 
 /// Who fetches values.
 pub trait ValueStore: Sync {
-    /// The value behind a reference; an [`Error::Value`] that names it where there is none.
-    fn fetch(&self, value: &ValueRef) -> impl Future<Output = Result<Sensitive<String>, Error>> + Send;
+    /// The value of a key of a Kubernetes Secret; an [`Error::Value`] that names it where there is
+    /// none.
+    fn secret_key(
+        &self,
+        namespace: &str,
+        name: &str,
+        key: &str,
+    ) -> impl Future<Output = Result<Sensitive<String>, Error>> + Send;
 }
 
-/// A document of values: wiped when dropped, and without `Debug`.
-#[derive(Clone, Default, Deserialize, PartialEq)]
-struct Document(Map<String, Value>);
+/// A key's value as far as it is known before Vault is looked at.
+#[derive(Clone)]
+enum Wanted<'a> {
+    /// This one.
+    Exactly(Sensitive<String>),
+    /// The one that stands there, or a new one.
+    Generated {
+        recipe: generate::Recipe<'a>,
+        /// [`marks::token`] of who asks for a new value.
+        again: Option<String>,
+    },
+    /// The one that stands there.
+    InVault,
+}
+
+type Values<'a> = BTreeMap<&'a str, Wanted<'a>>;
 
 /// What stands at a path.
-#[derive(Default)]
-pub(crate) struct Observed {
+#[derive(Clone, Default)]
+struct Observed {
     /// Newest version; 0 where there never was one.
     version: u64,
+    /// Every version there is, and whether it is destroyed.
+    versions: BTreeMap<u64, bool>,
     /// The newest version's document; none where it is deleted or never was.
     data: Option<Document>,
     /// Custom metadata; none where the path does not exist.
-    marks: Option<BTreeMap<String, String>>,
+    marks: Option<Marks>,
+    /// Version of the metadata, from servers that count it.
+    metadata_version: Option<u64>,
     cas_required: bool,
     max_versions: u32,
 }
 
-/// What is to be done at a path.
-pub(crate) struct Changes {
-    /// Marks to set before the data.
-    mark_first: Option<BTreeMap<String, String>>,
-    /// The document to write.
-    data: Option<Document>,
-    /// Marks to set after the data: keys of ours are gone.
-    mark_last: Option<BTreeMap<String, String>>,
-    /// Check-and-set version of the data.
-    version: u64,
-    /// Whether nothing was there before.
-    pub(crate) creates: bool,
+impl Observed {
+    /// Whether the newest version is deleted and could be undeleted.
+    fn is_hidden(&self) -> bool {
+        self.data.is_none() && self.versions.get(&self.version) == Some(&false)
+    }
 }
 
 impl KvSecret {
-    /// Fetches what should be there.
-    pub(crate) async fn fetch(
-        &self,
-        store: &impl ValueStore,
-    ) -> Result<BTreeMap<String, Sensitive<String>>, Error> {
-        let mut values = BTreeMap::new();
-        for (key, value) in &self.keys {
-            values.insert(key.clone(), store.fetch(value).await?);
+    /// What should be there; nothing is fetched for values that are not to be served.
+    async fn fetch<'a>(&'a self, store: &impl ValueStore) -> Result<Values<'a>, Error> {
+        let mut values = Values::new();
+        for (key, value) in self.keys.iter().filter(|_| self.active) {
+            let wanted = match value {
+                ValueRef::Literal(text) => Wanted::Exactly(Sensitive::from(text.as_str())),
+                ValueRef::SecretKey { namespace, name, key } => {
+                    Wanted::Exactly(store.secret_key(namespace, name, key).await?)
+                }
+                ValueRef::Generate {
+                    length,
+                    alphabet,
+                    classes,
+                    regenerate,
+                } => Wanted::Generated {
+                    recipe: generate::Recipe {
+                        length: *length,
+                        alphabet,
+                        classes,
+                    },
+                    again: regenerate.as_deref().map(marks::token),
+                },
+                ValueRef::InVault => Wanted::InVault,
+            };
+            values.insert(key, wanted);
         }
         Ok(values)
     }
 
     /// Reads what is there.
-    pub(crate) async fn observe(&self, client: &Client) -> Result<Observed, Error> {
+    async fn observe(&self, client: &Client) -> Result<Observed, Error> {
         #[derive(Deserialize)]
         struct Metadata {
             current_version: u64,
@@ -123,6 +204,14 @@ impl KvSecret {
             cas_required: bool,
             #[serde(default)]
             max_versions: u32,
+            #[serde(default)]
+            versions: BTreeMap<String, Known>,
+            current_metadata_version: Option<u64>,
+        }
+        #[derive(Deserialize)]
+        struct Known {
+            #[serde(default)]
+            destroyed: bool,
         }
         #[derive(Deserialize)]
         struct Version {
@@ -135,176 +224,37 @@ impl KvSecret {
             0 => None,
             _ => client.read_optional(&self.path.data()).await?,
         };
+        let versions = found.versions.iter();
         Ok(Observed {
             version: found.current_version,
+            versions: versions
+                .filter_map(|(number, known)| Some((number.parse().ok()?, known.destroyed)))
+                .collect(),
             data: newest.and_then(|version| version.data),
-            marks: Some(found.marks.unwrap_or_default()),
+            marks: Some(Marks(found.marks.unwrap_or_default())),
+            metadata_version: found.current_metadata_version,
             cas_required: found.cas_required,
             max_versions: found.max_versions,
         })
     }
 
-    /// Decides what to do: pure.
-    pub(crate) fn plan(
-        &self,
-        observed: &Observed,
-        values: &BTreeMap<String, Sensitive<String>>,
-    ) -> Result<Changes, Error> {
-        let marks = observed.marks.clone().unwrap_or_default();
-        if observed.marks.is_some() {
-            self.check_owner(&marks)?;
-        }
-        let ours = owned_keys(&marks);
-        let wanted: BTreeSet<String> = values.keys().cloned().collect();
-
-        let mut document = observed.data.clone().unwrap_or_default();
-        document
-            .0
-            .retain(|key, _| !ours.contains(key) || wanted.contains(key));
-        for (key, value) in values {
-            if document.0.get(key).and_then(Value::as_str) != Some(value.expose()) {
-                document
-                    .0
-                    .insert(key.clone(), Value::String(value.expose().clone()));
-            }
-        }
-        let data = (observed.data.as_ref() != Some(&document)).then_some(document);
-
-        // Until the data is written, keys of before and keys of now are both ours.
-        let before: BTreeSet<String> = if data.is_some() {
-            ours.union(&wanted).cloned().collect()
-        } else {
-            wanted.clone()
-        };
-        let settled = observed.cas_required && observed.max_versions == MAX_VERSIONS;
-        let mark_first = self.marks(&marks, &before);
-        let mark_last = self.marks(&marks, &wanted);
-        Ok(Changes {
-            creates: observed.marks.is_none(),
-            version: observed.version,
-            mark_last: (mark_last != mark_first).then_some(mark_last),
-            mark_first: (mark_first != marks || !settled || observed.marks.is_none()).then_some(mark_first),
-            data,
-        })
-    }
-
-    /// Does it.
-    pub(crate) async fn apply(&self, client: &Client, changes: Changes) -> Result<u64, Error> {
-        #[derive(Deserialize)]
-        struct Written {
-            version: u64,
-        }
-        if let Some(marks) = &changes.mark_first {
-            self.write_marks(client, marks).await?;
-        }
-        let mut version = changes.version;
-        if let Some(mut data) = changes.data {
-            let body = json!({ "options": { "cas": changes.version }, "data": std::mem::take(&mut data.0) });
-            let answer = client
-                .call::<Written>(Method::Post, &self.path.data(), Some(&body))
-                .await;
-            wipe(body);
-            let request = || Request {
-                method: "POST",
-                path: self.path.data(),
-            };
-            let missing = || Error::Answer {
-                request: request(),
-                why: "no version".into(),
-            };
-            version = answer?.data.ok_or_else(missing)?.version;
-        }
-        if let Some(marks) = &changes.mark_last {
-            self.write_marks(client, marks).await?;
-        }
-        Ok(version)
-    }
-
-    async fn write_marks(&self, client: &Client, marks: &BTreeMap<String, String>) -> Result<(), Error> {
-        let body = json!({ "custom_metadata": marks, "cas_required": true, "max_versions": MAX_VERSIONS });
-        client.write(&self.path.metadata(), &body).await
-    }
-
-    fn check_owner(&self, marks: &BTreeMap<String, String>) -> Result<(), Error> {
-        let owner = match marks.get(OWNER) {
-            Some(owner) if *owner == self.owner.to_string() => return Ok(()),
-            Some(owner) => format!("it carries the mark of {owner}"),
-            None => "it carries no mark of Keystead".into(),
-        };
-        Err(Error::Conflict {
+    /// Something of others stands at the path.
+    fn conflict(&self, owner: String) -> Error {
+        Error::Conflict {
             object: self.path.to_string(),
             owner,
+        }
+    }
+
+    fn conflict_with(&self, marks: &Marks) -> Error {
+        self.conflict(match marks.owner() {
+            Some(owner) => format!("it carries the mark of {owner}"),
+            None => "it carries no mark of Keystead".into(),
         })
     }
 
-    /// The marks there should be: ours, and whatever else stands there.
-    fn marks(
-        &self,
-        observed: &BTreeMap<String, String>,
-        keys: &BTreeSet<String>,
-    ) -> BTreeMap<String, String> {
-        let mut marks = observed.clone();
-        marks.retain(|name, _| !name.starts_with(KEYS));
-        marks.insert(OWNER.into(), self.owner.to_string());
-        let mut pieces = vec![String::new()];
-        for key in keys {
-            let full = pieces
-                .last()
-                .is_some_and(|piece| piece.len() + key.len() + 1 > LONGEST_METADATA);
-            if full {
-                pieces.push(String::new());
-            }
-            if let Some(piece) = pieces.last_mut() {
-                if !piece.is_empty() {
-                    piece.push(',');
-                }
-                piece.push_str(key);
-            }
-        }
-        marks.extend(
-            pieces
-                .into_iter()
-                .enumerate()
-                .map(|(number, piece)| (format!("{KEYS}{number}"), piece)),
-        );
-        marks
-    }
-}
-
-impl Changes {
-    /// Whether everything is as it should be.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.mark_first.is_none() && self.data.is_none() && self.mark_last.is_none()
-    }
-
-    /// The version that holds the values, when there is nothing to do.
-    pub(crate) fn version(&self) -> u64 {
-        self.version
-    }
-}
-
-fn owned_keys(marks: &BTreeMap<String, String>) -> BTreeSet<String> {
-    let pieces = marks.iter().filter(|(name, _)| name.starts_with(KEYS));
-    pieces
-        .flat_map(|(_, piece)| piece.split(','))
-        .filter(|key| !key.is_empty())
-        .map(str::to_owned)
-        .collect()
-}
-
-impl Drop for Document {
-    fn drop(&mut self) {
-        wipe(Value::Object(std::mem::take(&mut self.0)));
-    }
-}
-
-/// Overwrites every string in a document.
-fn wipe(body: Value) {
-    match body {
-        Value::String(text) => drop(Zeroizing::new(text)),
-        Value::Array(items) => items.into_iter().for_each(wipe),
-        Value::Object(fields) => fields.into_iter().for_each(|(_, value)| wipe(value)),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    fn is_ours(&self, marks: &Marks) -> bool {
+        marks.owner() == Some(self.owner.to_string().as_str())
     }
 }
 

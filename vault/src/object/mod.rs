@@ -3,11 +3,13 @@
 
 mod keys;
 mod kv;
+mod mount;
 mod policy;
 mod role;
 
 pub use keys::SigningKeys;
-pub use kv::{KvSecret, Owner, ValueRef, ValueStore};
+pub use kv::{Adoption, Deletion, KvSecret, Owner, ValueRef, ValueStore};
+pub use mount::{Mount, MountKind};
 pub use policy::Policy;
 pub use role::{AuthRole, RoleMethod};
 
@@ -18,6 +20,8 @@ use std::fmt;
 pub enum Object {
     /// Values of one service at one scope.
     KvSecret(KvSecret),
+    /// A secret engine.
+    Mount(Mount),
     /// An ACL policy.
     Policy(Policy),
     /// A role of an auth mount.
@@ -30,6 +34,7 @@ impl fmt::Display for Object {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::KvSecret(secret) => write!(f, "values {}", secret.path),
+            Self::Mount(mount) => write!(f, "mount {}", mount.path),
             Self::Policy(policy) => write!(f, "policy {}", policy.name),
             Self::Role(role) => write!(f, "role auth/{}/role/{}", role.mount, role.name),
             Self::SigningKeys(keys) => write!(f, "signing keys {}", keys.path()),

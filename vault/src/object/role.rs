@@ -2,6 +2,7 @@
 //! API: <https://openbao.org/api-docs/auth/kubernetes/>, <https://openbao.org/api-docs/auth/jwt/>.
 
 use crate::client::Client;
+use crate::engine::{Action, Planned};
 use crate::error::Error;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
@@ -42,14 +43,29 @@ pub enum RoleMethod {
 }
 
 impl AuthRole {
-    /// Whether Vault has it with these very fields; none where it has none of the name.
-    pub(crate) async fn matches(&self, client: &Client) -> Result<Option<bool>, Error> {
-        let found: Option<Map<String, Value>> = client.read_optional(&self.path()).await?;
-        Ok(found.map(|found| {
-            self.fields()
-                .iter()
-                .all(|(name, wanted)| found.get(name) == Some(wanted))
-        }))
+    pub(crate) async fn plan(&self, client: &Client) -> Result<Planned, Error> {
+        let Some(found) = self.read(client).await? else {
+            let detail = format!("lets in {}/{}", self.namespace, self.service_account);
+            return Ok(Planned::new(Action::Create, vec![detail]));
+        };
+        let wanted = self.fields();
+        let different = wanted
+            .iter()
+            .filter(|(name, wanted)| found.get(*name) != Some(*wanted));
+        let details: Vec<String> = different.map(|(name, _)| format!("{name} is changed")).collect();
+        Ok(if details.is_empty() {
+            Planned::default()
+        } else {
+            Planned::new(Action::Change, details)
+        })
+    }
+
+    pub(crate) async fn is_there(&self, client: &Client) -> Result<bool, Error> {
+        Ok(self.read(client).await?.is_some())
+    }
+
+    async fn read(&self, client: &Client) -> Result<Option<Map<String, Value>>, Error> {
+        client.read_optional(&self.path()).await
     }
 
     pub(crate) async fn write(&self, client: &Client) -> Result<(), Error> {

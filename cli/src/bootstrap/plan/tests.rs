@@ -77,6 +77,23 @@ fn everything_is_named_after_the_cluster() {
 }
 
 #[test]
+fn an_operator_that_mounts_the_engine_may_do_so() {
+    let policy = |line: &str| only(line, "write sys/policies/acl/").body()["policy"].to_string();
+    assert!(!policy("").contains("sys/mounts"));
+    assert!(policy("--manage-mounts --kv team/kv").contains("sys/mounts/team/kv"));
+    let lines = plan("--manage-mounts");
+    assert!(
+        !lines
+            .iter()
+            .any(|change| change.to_string().starts_with("mount kv")),
+        "{lines:?}"
+    );
+    let args = args("--manage-mounts");
+    let next = next_steps(&args, &Names::new(&args).expect("the names are right"));
+    assert!(next.contains("manageMounts: true"), "{next}");
+}
+
+#[test]
 fn the_operator_never_logs_in_through_the_mount_it_maintains() {
     let lines: Vec<String> = plan("--workload-method kubernetes")
         .iter()

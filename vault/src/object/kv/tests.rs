@@ -1,7 +1,15 @@
-//! What `plan` decides, and a model of Vault to carry it out against.
+//! What is decided, against a model of Vault that carries it out and may crash after any request.
 
+use super::plan::Changes;
+use super::removal::{Removal, Step};
 use super::*;
-use proptest::prelude::*;
+use crate::engine::Action;
+use marks::Marks;
+use serde_json::{Value, json};
+
+mod deletion;
+mod generated;
+mod merge;
 
 fn secret() -> KvSecret {
     KvSecret {
@@ -15,18 +23,57 @@ fn secret() -> KvSecret {
             name: "hubspot".into(),
         },
         keys: BTreeMap::new(),
+        adoption: Adoption::Refuse,
+        active: true,
+        known: false,
     }
 }
 
-fn values(pairs: &[(&str, &str)]) -> BTreeMap<String, Sensitive<String>> {
-    pairs
-        .iter()
-        .map(|(key, value)| ((*key).to_owned(), Sensitive::from(*value)))
-        .collect()
+fn wanted<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Values<'a> {
+    let exactly = |(key, value)| (key, Wanted::Exactly(Sensitive::from(value)));
+    pairs.into_iter().map(exactly).collect()
 }
 
-/// Carries a plan out, as far as `steps` requests go: a crash may come after any of them.
-fn carry_out(observed: &mut Observed, changes: Changes, steps: usize) {
+fn document(pairs: &[(&str, &str)]) -> Document {
+    let pairs = pairs.iter().map(|(key, value)| ((*key).to_owned(), json!(value)));
+    Document(pairs.collect())
+}
+
+/// A path as a person leaves it.
+fn theirs(pairs: &[(&str, &str)]) -> Observed {
+    Observed {
+        version: 1,
+        versions: [(1, false)].into(),
+        data: Some(document(pairs)),
+        marks: Some(Marks::default()),
+        ..Observed::default()
+    }
+}
+
+fn text(observed: &Observed, key: &str) -> Option<String> {
+    let document = observed.data.as_ref()?;
+    document.0.get(key)?.as_str().map(str::to_owned)
+}
+
+/// What a person does at a path.
+fn by_hand(observed: &mut Observed, key: &str, value: &Value) {
+    let mut data = observed.data.clone().unwrap_or_default();
+    data.0.insert(key.to_owned(), value.clone());
+    push(observed, data);
+}
+
+fn push(observed: &mut Observed, data: Document) {
+    observed.marks.get_or_insert_default();
+    observed.version += 1;
+    observed.versions.insert(observed.version, false);
+    observed.data = Some(data);
+    if observed.versions.len() > 2 {
+        observed.versions.pop_first();
+    }
+}
+
+/// Carries a plan out, as far as `steps` requests go. `hidden` is what a hidden version holds.
+fn carry_out(observed: &mut Observed, hidden: &mut Option<Document>, changes: Changes, steps: usize) {
     let mut left = steps;
     let mut step = || {
         let go = left > 0;
@@ -40,12 +87,20 @@ fn carry_out(observed: &mut Observed, changes: Changes, steps: usize) {
         observed.cas_required = true;
         observed.max_versions = MAX_VERSIONS;
     }
+    if let Some(visible) = changes.visible
+        && step()
+    {
+        if visible {
+            observed.data = hidden.take();
+        } else {
+            *hidden = observed.data.take();
+        }
+    }
     if let Some(data) = changes.data
         && step()
     {
         assert_eq!(changes.version, observed.version, "check-and-set");
-        observed.data = Some(data);
-        observed.version += 1;
+        push(observed, data);
     }
     if let Some(marks) = changes.mark_last
         && step()
@@ -54,60 +109,23 @@ fn carry_out(observed: &mut Observed, changes: Changes, steps: usize) {
     }
 }
 
-#[test]
-fn what_is_not_ours_is_refused() {
-    let mut observed = Observed {
-        marks: Some(BTreeMap::new()),
-        version: 1,
-        ..Observed::default()
-    };
-    assert!(matches!(
-        secret().plan(&observed, &values(&[])),
-        Err(Error::Conflict { .. })
-    ));
-    observed.marks = Some([(OWNER.to_owned(), "c1/other/hubspot".to_owned())].into());
-    let error = secret().plan(&observed, &values(&[])).err().unwrap();
-    assert!(error.to_string().contains("c1/other/hubspot"), "{error}");
-}
-
-#[test]
-fn many_long_keys_fit_into_the_marks() {
-    let keys: BTreeSet<String> = (0..64).map(|number| format!("{number:0>128}")).collect();
-    let marks = secret().marks(&BTreeMap::new(), &keys);
-    assert!(marks.len() <= 64 && marks.values().all(|mark| mark.len() <= LONGEST_METADATA));
-    assert_eq!(owned_keys(&marks), keys);
-}
-
-proptest! {
-    /// Whatever is declared one after the other, with a crash after any request: the last pass
-    /// ends with our keys as declared, foreign keys untouched, and nothing left to do.
-    #[test]
-    fn passes_converge_and_lose_nothing(
-        rounds in proptest::collection::vec(
-            (proptest::collection::btree_map("[a-d]", "[0-9]{0,2}", 0..4), 0usize..4), 1..5)
-    ) {
-        let secret = secret();
-        let mut observed = Observed::default();
-        let mut foreign = false;
-        for (declared, crash_after) in &rounds {
-            let values = declared.iter().map(|(key, value)| (key.clone(), Sensitive::from(value.as_str()))).collect();
-            let changes = secret.plan(&observed, &values).unwrap();
-            carry_out(&mut observed, changes, *crash_after);
-            if let Some(data) = &mut observed.data {
-                data.0.insert("theirs".into(), json!({"not": "text"}));
-                foreign = true;
-            }
+/// Passes until nothing is left to do; answers what each did.
+fn settle(
+    secret: &KvSecret,
+    observed: &mut Observed,
+    hidden: &mut Option<Document>,
+    values: &Values<'_>,
+) -> Vec<Action> {
+    let mut done = Vec::new();
+    loop {
+        let changes = secret.plan(observed, values).unwrap();
+        if changes.is_empty() {
+            assert_eq!(changes.planned, crate::engine::Planned::default());
+            return done;
         }
-        let last: BTreeMap<_, _> = rounds.last().unwrap().0.iter()
-            .map(|(key, value)| (key.clone(), Sensitive::from(value.as_str()))).collect();
-        let changes = secret.plan(&observed, &last).unwrap();
-        carry_out(&mut observed, changes, usize::MAX);
-
-        let mut document = observed.data.clone().unwrap_or_default();
-        prop_assert_eq!(document.0.remove("theirs").is_some(), foreign);
-        let ours: BTreeMap<_, _> = std::mem::take(&mut document.0).into_iter()
-            .map(|(key, value)| (key, Sensitive::from(value.as_str().unwrap()))).collect();
-        prop_assert_eq!(&ours, &last);
-        prop_assert!(secret.plan(&observed, &last).unwrap().is_empty());
+        assert!(!changes.planned.details.is_empty(), "a change says what it is");
+        done.push(changes.planned.action);
+        assert!(done.len() < 4, "it does not settle: {done:?}");
+        carry_out(observed, hidden, changes, usize::MAX);
     }
 }

@@ -1,0 +1,250 @@
+//! What is to be done at a path: pure, but for the values that are made.
+
+use super::document::Document;
+use super::marks::{Generated, Marks};
+use super::{Adoption, KvSecret, LARGEST, MAX_VERSIONS, Observed, Values, Wanted};
+use crate::engine::{Action, Planned};
+use crate::error::Error;
+use std::collections::BTreeSet;
+
+/// What is to be done at a path.
+#[derive(Default)]
+pub(super) struct Changes {
+    pub(super) planned: Planned,
+    /// Whose the path was.
+    pub(super) was: Was,
+    /// Marks to set before the data.
+    pub(super) mark_first: Option<Marks>,
+    /// Whether the newest version is to be hidden or shown. When it is shown, the rest is planned
+    /// anew: what it holds was not to be seen before.
+    pub(super) visible: Option<bool>,
+    /// The document to write.
+    pub(super) data: Option<Document>,
+    /// Marks to set after the data: keys of ours are gone, or values were made.
+    pub(super) mark_last: Option<Marks>,
+    /// Check-and-set version of the data.
+    pub(super) version: u64,
+    /// Version of the metadata, from servers that count it.
+    pub(super) metadata_version: Option<u64>,
+    /// What is to be reported once the rest is done.
+    pub(super) lacking: Option<Error>,
+}
+
+/// Whose a path was before.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) enum Was {
+    /// It was not there.
+    #[default]
+    Nowhere,
+    /// Its owner gave it up, and nobody wrote since.
+    Free,
+    /// Ours.
+    Ours,
+    /// Somebody's who uses no marks, and it is to be adopted.
+    Theirs,
+}
+
+impl Changes {
+    pub(super) fn is_empty(&self) -> bool {
+        self.mark_first.is_none() && self.visible.is_none() && self.data.is_none() && self.mark_last.is_none()
+    }
+}
+
+/// The document as it should be, and what its marks will say.
+struct Merged {
+    document: Document,
+    ours: BTreeSet<String>,
+    generated: Generated,
+    lacking: Option<Error>,
+}
+
+impl KvSecret {
+    /// Decides what to do.
+    pub(super) fn plan(&self, observed: &Observed, values: &Values<'_>) -> Result<Changes, Error> {
+        let was = self.whose(observed)?;
+        let changes = Changes {
+            was,
+            version: observed.version,
+            metadata_version: observed.metadata_version,
+            ..Changes::default()
+        };
+        let mut changes = if !self.active {
+            self.hide(changes, observed)
+        } else if was == Was::Ours && is_hidden_by_owner(observed) {
+            show(changes)
+        } else {
+            self.write(changes, observed, values)?
+        };
+        changes.planned.action = match was {
+            _ if changes.is_empty() => Action::Unchanged,
+            Was::Nowhere | Was::Free => Action::Create,
+            Was::Ours => Action::Change,
+            Was::Theirs => Action::Adopt,
+        };
+        Ok(changes)
+    }
+
+    fn whose(&self, observed: &Observed) -> Result<Was, Error> {
+        let Some(marks) = &observed.marks else {
+            return Ok(Was::Nowhere);
+        };
+        match (marks.owner(), self.adoption) {
+            (Some(_), _) if self.is_ours(marks) => Ok(Was::Ours),
+            (None, _) if is_free(observed, marks) => Ok(Was::Free),
+            (None, Adoption::Adopt) => Ok(Was::Theirs),
+            _ => Err(self.conflict_with(marks)),
+        }
+    }
+
+    fn hide(&self, mut changes: Changes, observed: &Observed) -> Changes {
+        let details = &mut changes.planned.details;
+        if observed.data.is_none() || matches!(changes.was, Was::Nowhere | Was::Free) {
+            return changes;
+        }
+        if changes.was == Was::Theirs {
+            let marks = observed.marks.clone().unwrap_or_default();
+            changes.mark_first = Some(marks.owned(&self.owner, &BTreeSet::new(), &Generated::new()));
+            details.push("the path is marked".into());
+        }
+        changes.visible = Some(false);
+        details.push(format!("version {} is hidden", observed.version));
+        changes
+    }
+
+    fn write(
+        &self,
+        mut changes: Changes,
+        observed: &Observed,
+        values: &Values<'_>,
+    ) -> Result<Changes, Error> {
+        let marks = observed.marks.clone().unwrap_or_default();
+        let merged = self.merge(observed, &marks, values)?;
+        let before = observed.data.as_ref();
+        // A path of which every key is written by people has no document of ours to begin with.
+        let wanted = before.is_some() || !merged.document.is_empty();
+        let differs = wanted && before != Some(&merged.document);
+
+        // Until the data is written, keys of before and keys of now are both ours, and what is made
+        // is not made yet.
+        let first = if differs {
+            let keys = marks.keys().union(&merged.ours).cloned().collect();
+            marks.owned(&self.owner, &keys, &marks.generated())
+        } else {
+            marks.owned(&self.owner, &merged.ours, &merged.generated)
+        };
+        let last = marks.owned(&self.owner, &merged.ours, &merged.generated);
+        let settled = observed.cas_required && observed.max_versions == MAX_VERSIONS;
+        let details = &mut changes.planned.details;
+        if changes.was == Was::Theirs {
+            details.push("the path is marked".into());
+        }
+        if differs {
+            let size = merged.document.size();
+            if size > LARGEST {
+                return Err(Error::TooLarge {
+                    path: self.path.to_string(),
+                    size,
+                    largest: LARGEST,
+                });
+            }
+            details.extend(merged.document.differences(before));
+        }
+        changes.mark_last = (last != first).then_some(last);
+        changes.mark_first = (observed.marks.as_ref() != Some(&first) || !settled).then_some(first);
+        changes.data = differs.then_some(merged.document);
+        if details.is_empty() && changes.mark_first.is_some() {
+            details.push("marks and settings of the path are put right".into());
+        }
+        changes.lacking = merged.lacking;
+        Ok(changes)
+    }
+
+    fn merge(&self, observed: &Observed, marks: &Marks, values: &Values<'_>) -> Result<Merged, Error> {
+        let (owned, made) = (marks.keys(), marks.generated());
+        let mut document = observed.data.clone().unwrap_or_default();
+        document.retain(|key| !owned.contains(key) || values.contains_key(key));
+        let (mut ours, mut generated) = (BTreeSet::new(), Generated::new());
+        let (mut lost, mut missing) = (Vec::new(), Vec::new());
+        for (&key, wanted) in values {
+            match wanted {
+                Wanted::InVault => {
+                    if !document.has(key) {
+                        missing.push(key);
+                    }
+                    continue;
+                }
+                Wanted::Exactly(value) => document.set(key, value.expose()),
+                Wanted::Generated { recipe, again } => {
+                    let before = made.get(key);
+                    let asked = again.as_ref().filter(|again| before != Some(*again));
+                    let was_made = before.is_some() || (self.known && observed.marks.is_none());
+                    if asked.is_some() || !(was_made || document.has(key)) {
+                        let value = recipe.make().map_err(|why| {
+                            Error::Value(format!("the value of key {key} can't be generated: {why}"))
+                        })?;
+                        document.set(key, value.expose());
+                    } else if !document.has(key) {
+                        lost.push(key);
+                    }
+                    let token = asked.or(before).cloned().unwrap_or_default();
+                    generated.insert(key.to_owned(), token);
+                }
+            }
+            ours.insert(key.to_owned());
+        }
+        let lacking = self.lost(&lost).or_else(|| self.missing(&missing, observed));
+        Ok(Merged {
+            document,
+            ours,
+            generated,
+            lacking,
+        })
+    }
+
+    fn lost(&self, keys: &[&str]) -> Option<Error> {
+        (!keys.is_empty()).then(|| Error::Lost {
+            path: self.path.to_string(),
+            keys: keys.join(", "),
+        })
+    }
+
+    fn missing(&self, keys: &[&str], observed: &Observed) -> Option<Error> {
+        let first = keys.first()?;
+        let verb = if observed.data.is_some() { "patch" } else { "put" };
+        Some(Error::Value(format!(
+            "{} has no key {}, which people write there: run vault kv {verb} -mount={} -cas={} {} {first}=…",
+            self.path,
+            keys.join(", "),
+            self.path.mount,
+            observed.version,
+            self.path.path,
+        )))
+    }
+}
+
+fn show(mut changes: Changes) -> Changes {
+    changes.visible = Some(true);
+    let detail = format!("version {} is shown again", changes.version);
+    changes.planned.details.push(detail);
+    changes
+}
+
+/// Whether the newest version is deleted, by us while it was inactive or by somebody's mistake. Not
+/// so where it was deleted together with an owner of before.
+fn is_hidden_by_owner(observed: &Observed) -> bool {
+    let released = observed.marks.as_ref().and_then(Marks::released);
+    observed.is_hidden() && released.is_none_or(|released| released < observed.version)
+}
+
+/// Whether there is nothing that anybody could lose: what stood there was deleted with its owner, and
+/// since then there was at most a claim (see `write`) that led to nothing.
+fn is_free(observed: &Observed, marks: &Marks) -> bool {
+    let is_claim = observed.data.as_ref().is_some_and(Document::is_empty);
+    match marks.released() {
+        Some(released) => {
+            observed.version == released && observed.data.is_none()
+                || observed.version == released + 1 && is_claim
+        }
+        None => marks.is_empty() && observed.version == 1 && is_claim,
+    }
+}
