@@ -3,10 +3,13 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::bed::DEFAULT_NAME;
 use crate::programs::FOLDER;
+
+/// Objects of one kind in a benchmark, unless somebody says otherwise.
+pub const BENCH_OBJECTS: usize = 1000;
 
 /// Keystead's test bed: a real Kubernetes node and a real OpenBao server on this machine.
 #[derive(Debug, Parser)]
@@ -54,6 +57,9 @@ pub enum Command {
     Demo(Demo),
     /// Run every test, or those whose names contain one of the words
     Test(Test),
+    /// Measure how fast and how small a program is
+    #[command(subcommand)]
+    Bench(Bench),
     /// Build the programs and write their OCI images as tar files
     Image {
         /// Where to
@@ -99,6 +105,45 @@ pub struct Test {
     /// Name the tests and run none
     #[arg(long)]
     pub list: bool,
+}
+
+/// Which benchmark.
+#[derive(Debug, Subcommand)]
+pub enum Bench {
+    /// The operator, as it is in the image, on servers of its own
+    Operator(BenchOperator),
+}
+
+/// What to measure of the operator.
+#[derive(Debug, Args)]
+pub struct BenchOperator {
+    /// Rows; all of them where none is named
+    pub rows: Vec<Row>,
+    /// How often
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub runs: usize,
+    /// Objects of one kind
+    #[arg(long, value_name = "N", default_value_t = BENCH_OBJECTS)]
+    pub objects: usize,
+    /// Write the numbers for programs, too
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Measure this program instead of building one
+    #[arg(long, value_name = "FILE")]
+    pub program: Option<PathBuf>,
+}
+
+/// A row of the operator's benchmark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Row {
+    /// Credentials exist, the operator starts; then it starts again
+    Credentials,
+    /// The same with SecretBindings, each of a service account of its own
+    Bindings,
+    /// Ten times as many, half of them bindings; and an operator that has nothing to do
+    Many,
+    /// Memory beside five times as many big Secrets of others
+    Foreign,
 }
 
 /// Which bed.

@@ -3,6 +3,7 @@
 
 pub mod args;
 pub mod bed;
+pub mod bench;
 pub mod demo;
 pub mod exec;
 pub mod image;

@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
-use keystead_e2e::args::{Arguments, Command};
-use keystead_e2e::{bed, demo, interrupt, programs, tests, ui};
+use keystead_e2e::args::{Arguments, Bench, Command};
+use keystead_e2e::{bed, bench, demo, interrupt, programs, tests, ui};
 
 fn main() -> ExitCode {
     match run(Arguments::parse()) {
@@ -41,6 +41,10 @@ fn run(arguments: Arguments) -> Result<()> {
         Command::Test(options) => {
             interrupt::watch()?;
             tests::test(&options)
+        }
+        Command::Bench(Bench::Operator(options)) => {
+            interrupt::watch()?;
+            bench::bench(&options)
         }
         Command::Image { out } => {
             interrupt::watch()?;

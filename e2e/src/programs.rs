@@ -85,8 +85,9 @@ pub fn cli() -> Result<PathBuf> {
     Ok(target()?.join("debug").join("kubectl-keystead"))
 }
 
-/// Builds one package alone, so that no other's features get into it.
-fn build(package: &str) -> Result<PathBuf> {
+/// Builds one package for a release, alone, so that no other's features get into it, and answers
+/// where the program is.
+pub fn build(package: &str) -> Result<PathBuf> {
     let mut step = Step::begin(format_args!("building {package} for a release"));
     let arguments = [
         "build",

@@ -6,6 +6,7 @@ pub(crate) mod program;
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, anyhow, ensure};
@@ -227,12 +228,8 @@ metadata: {name: operator, namespace: @id@}
         let port = free_port()?;
         let log = self.path(&format!("{name}.log"));
         let mut operator = Program::start(self.stage, "operator", &log, |command| {
-            command
-                .args(["--cluster", &self.id, "--class", &self.id, "--log-format", "text"])
-                .arg("--vault-token-file")
-                .arg(self.path("operator.jwt"))
-                .args(["--admin-listen", &format!("127.0.0.1:{port}")])
-                .args(more);
+            self.prepare(command, port);
+            command.args(more);
         })?;
         let line = format!("kubectl --server=http://127.0.0.1:{port} get --raw /readyz");
         wait::until("the operator is ready", PATIENCE, Some(&log), || {
@@ -240,6 +237,15 @@ metadata: {name: operator, namespace: @id@}
             Ok(self.stage.ask(&line).is_ok_and(|answer| answer == "ok"))
         })?;
         Ok(operator)
+    }
+
+    /// Gives an operator the arguments that make it this test's.
+    pub(crate) fn prepare(&self, command: &mut Command, admin_port: u16) {
+        command
+            .args(["--cluster", &self.id, "--class", &self.id, "--log-format", "text"])
+            .arg("--vault-token-file")
+            .arg(self.path("operator.jwt"))
+            .args(["--admin-listen", &format!("127.0.0.1:{admin_port}")]);
     }
 
     // === Vault ===

@@ -25,16 +25,25 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Starts `keystead-<short>`; what it says is added to `log`. `prepare` gives it arguments and
-    /// variables.
+    /// Starts `keystead-<short>`, built for this machine; what it says is added to `log`. `prepare`
+    /// gives it arguments and variables.
     pub(crate) fn start(
         stage: &Stage,
         short: &str,
         log: &Path,
         prepare: impl FnOnce(&mut Command),
     ) -> Result<Self> {
-        let name = format!("keystead-{short}");
-        let program = built(&name)?;
+        Self::start_file(stage, &built(&format!("keystead-{short}"))?, log, prepare)
+    }
+
+    /// The same, for a program that was built already.
+    pub(crate) fn start_file(
+        stage: &Stage,
+        program: &Path,
+        log: &Path,
+        prepare: impl FnOnce(&mut Command),
+    ) -> Result<Self> {
+        let name = program.file_name().unwrap_or_default().to_string_lossy();
         // It ends with the tests even if these are killed: nobody else would look for it.
         let mut command = stage.command("setpriv --pdeathsig KILL --");
         command.arg(program);
@@ -52,9 +61,14 @@ impl Program {
             .with_context(|| format!("start {name} (setpriv and nsenter come with Debian's util-linux)"))?;
         Ok(Self {
             child,
-            name,
+            name: name.into_owned(),
             log: log.to_owned(),
         })
+    }
+
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Everything it has said so far, in all its runs.
