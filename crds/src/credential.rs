@@ -168,7 +168,9 @@ pub struct ValueSource {
 /// A value that Keystead makes.
 #[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("!has(self.classes) || self.length >= size(self.classes)").message("length must leave room for one character of each class"))]
+#[x_kube(validation = Rule::new("has(self.alphabet) || size(self.classes) > 0").message("generate needs an alphabet or classes to draw from"))]
+#[x_kube(validation = Rule::new("!has(self.alphabet) || self.classes.all(class, self.alphabet.matches({'Lower': '[a-z]', 'Upper': '[A-Z]', 'Digit': '[0-9]', 'Symbol': '[-_.~!@%^*+=:,?/]'}[class]))")
+    .message("alphabet needs a character of each of classes, which are Lower, Upper and Digit where they are left out: add what is missing, or say in classes which are wanted"))]
 pub struct Generate {
     /// How many characters.
     #[serde(default = "default_length")]

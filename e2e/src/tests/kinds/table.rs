@@ -122,36 +122,54 @@ fn provider_rows() -> Vec<Row> {
 
 #[rustfmt::skip]
 fn scope_rows() -> Vec<Row> {
-    let members = "spec.members says which namespaces belong to a Company";
+    let needed = "spec.members.namespaceSelector says which namespaces belong to a Company";
+    let selector = "spec.members.namespaceSelector belongs to a Company";
+    let members = "spec.members belongs to Company and User";
     let id = "a Global scope has none, the others need one";
     let all = json!({"namespaceSelector": {}});
+    let users = json!({"users": ["mia"], "groups": ["staff"]});
     let mut rows: Vec<Row> = vec![
         (global, "/spec/id", json!("acme"), "spec.id", id),
         (company, "/spec/id", Value::Null, "spec.id", id),
         (global, "/spec/level", json!("Node"), "spec.id", id),
-        (company, "/spec/members", Value::Null, "spec.members", members),
-        (global, "/spec/members", all, "spec.members", members),
-        (company, "/spec/level", json!("Node"), "spec.members", members),
+        (company, "/spec/members", Value::Null, "spec.members", needed),
+        (company, "/spec/members", users.clone(), "spec.members", needed),
+        (global, "/spec/members", all, "spec.members", selector),
+        (company, "/spec/level", json!("Node"), "spec.members", selector),
+        (company, "/spec/level", json!("User"), "spec.members", selector),
+        (global, "/spec/members", users, "spec.members", members),
         (company, "/spec/level", json!("Team"), "spec.level", "\"Company\""),
+        (company, "/spec/members/users", json!(["mia", "mia"]), "spec.members.users[1]", "Duplicate value"),
+        (company, "/spec/members/groups", json!([""]), "spec.members.groups[0]", "at least 1"),
     ];
     for bad in ["a/b", "a+", "+", "a*", "{{x}}", "Acme", ".a", "a.", "..", "a b"] {
         rows.push((company, "/spec/id", json!(bad), "spec.id", "id must be one path segment"));
+    }
+    // Only a User may be called so.
+    for bad in ["a_b", "mia@example.org"] {
+        let id = "spec.id must be one path segment: lower-case letters, digits, '-' and '.', starting";
+        rows.push((company, "/spec/id", json!(bad), "spec.id", id));
     }
     rows
 }
 
 #[rustfmt::skip]
 fn credential_rows() -> Vec<Row> {
-    let from = "from needs exactly one of secretKeyRef and value";
+    let from = "from needs exactly one of secretKeyRef, generate, value and vault";
     let name = "name must be letters, digits";
     let key = json!({"name": "a", "from": {"value": "x"}});
     let both = json!({"value": "x", "secretKeyRef": {"name": "a", "key": "b"}});
     let mut rows: Vec<Row> = vec![
         (credential, "/spec/keys/0/from", both, "spec.keys[0].from", from),
+        (credential, "/spec/keys/0/from", json!({"vault": {}, "generate": {}}), "spec.keys[0].from", from),
         (credential, "/spec/keys/0/from", json!({}), "spec.keys[0].from", from),
         (credential, "/spec/keys", json!([]), "spec.keys", "at least 1"),
         (credential, "/spec/keys", json!([key, key]), "spec.keys[1]", "Duplicate value"),
         (credential, "/spec/type", json!("Password"), "spec.type", "\"ApiKey\""),
+        (credential, "/spec/deletionPolicy", json!("Keep"), "spec.deletionPolicy", "\"Retain\""),
+        (credential, "/spec/adoption", json!("Take"), "spec.adoption", "\"Adopt\""),
+        (credential, "/spec/expiresAt", json!("tomorrow"), "spec.expiresAt", "date-time"),
+        (credential, "/spec/tags", json!(["a", "a"]), "spec.tags[1]", "Duplicate value"),
     ];
     for bad in ["Hubspot", "a/b", "a+", "{{x}}", "-a", "a.b"] {
         rows.push((credential, "/spec/service", json!(bad), "spec.service", SEGMENT));
@@ -163,7 +181,30 @@ fn credential_rows() -> Vec<Row> {
     for bad in ["a b", "a/b", "-a", "a,b"] {
         rows.push((credential, "/spec/keys/0/name", json!(bad), "spec.keys[0].name", name));
     }
+    rows.extend(generate_rows());
     rows
+}
+
+#[rustfmt::skip]
+fn generate_rows() -> Vec<Row> {
+    let characters = "alphabet must be printable ASCII characters without the blank";
+    let nothing = "generate needs an alphabet or classes to draw from";
+    let lacks = "alphabet needs a character of each of classes";
+    [
+        (json!({"length": 7}), "generate.length", "greater than or equal to 8"),
+        (json!({"length": 4097}), "generate.length", "less than or equal to 4096"),
+        (json!({"classes": ["Lower", "Lower"]}), "generate.classes[1]", "Duplicate value"),
+        (json!({"classes": ["Emoji"]}), "generate.classes[0]", "\"Lower\""),
+        (json!({"classes": []}), "generate", nothing),
+        (json!({"alphabet": "ABCDEF012"}), "generate.alphabet", "at least 10"),
+        (json!({"alphabet": "ABCDEFabcdef 0123"}), "generate.alphabet", characters),
+        (json!({"alphabet": "ÄÖÜäöüABCabc0123"}), "generate.alphabet", characters),
+        (json!({"alphabet": "0123456789abcdef"}), "generate", lacks),
+        (json!({"alphabet": "0123456789#$&", "classes": ["Digit", "Symbol"]}), "generate", lacks),
+    ]
+    .into_iter()
+    .map(|(generate, field, right)| (credential as _, "/spec/keys/0/from", json!({"generate": generate}), field, right))
+    .collect()
 }
 
 #[rustfmt::skip]
@@ -172,6 +213,7 @@ fn binding_rows() -> Vec<Row> {
     let kind = "a Raw file holds one key and needs 'key'";
     let twice = "Duplicate value";
     let interval = "refreshInterval must be between 1s and 24h";
+    let one = "a secret needs exactly one of service and path";
     let hubspot = json!({"name": "hubspot", "service": "hubspot"});
     let file = json!({"path": "a", "format": "Dotenv", "secret": "hubspot"});
     let variable = json!({"name": "A", "secret": "hubspot", "key": "k"});
@@ -182,6 +224,8 @@ fn binding_rows() -> Vec<Row> {
         (binding, "/spec/files/1/key", json!("k"), "spec.files[1]", kind),
         (binding, "/spec/files/0/format", json!("Toml"), "spec.files[0].format", "\"Raw\""),
         (binding, "/spec/secrets/0/service", json!("Hubspot"), "spec.secrets[0].service", SEGMENT),
+        (binding, "/spec/secrets/0/service", Value::Null, "spec.secrets[0]", one),
+        (binding, "/spec/secrets/0/path", json!("secret/data/a"), "spec.secrets[0]", one),
         (binding, "/spec/secrets", json!([hubspot, hubspot]), "spec.secrets[1]", twice),
         (binding, "/spec/files", json!([file, file]), "spec.files[1]", twice),
         (binding, "/spec/env", json!([variable, variable]), "spec.env[1]", twice),
@@ -200,6 +244,24 @@ fn binding_rows() -> Vec<Row> {
     }
     for bad in ["0s", "25h", "500ms"] {
         rows.push((binding, "/spec/refreshInterval", json!(bad), "spec.refreshInterval", interval));
+    }
+    for bad in ["/a", "a/", "a//b", "a/../b", "secret/data/*", "secret/data/+/a", "secret/data/{{x}}", "a b"] {
+        let secrets = json!([{"name": "hubspot", "path": bad}]);
+        rows.push((binding, "/spec/secrets", secrets, "spec.secrets[0].path", "path must be a Vault path"));
+    }
+    for bad in ["Web", "a/b", "-a", "a_b"] {
+        let secret = "secretName must be the name of a Secret";
+        rows.push((binding, "/spec/sync", json!({"secretName": bad}), "spec.sync.secretName", secret));
+    }
+    for (field, bad, right) in [
+        ("cpu", "0", "cpu must be a quantity above zero"),
+        ("cpu", "-10m", "cpu must be a quantity above zero"),
+        ("cpu", "much", "cpu must be a quantity above zero"),
+        ("memory", "4Mi", "memory must be a quantity of at least 8Mi"),
+        ("memory", "16MB", "memory must be a quantity of at least 8Mi"),
+    ] {
+        let sidecar = json!({"resources": {field: bad}});
+        rows.push((binding, "/spec/sidecar", sidecar, "spec.sidecar.resources", right));
     }
     rows
 }
