@@ -118,6 +118,6 @@ fn object<S: serde::de::DeserializeOwned, K>(new: fn(&str, S) -> K, name: &str, 
     new(name, serde_json::from_value(spec).unwrap())
 }
 
-fn created(seconds: i64) -> Time {
+pub(crate) fn created(seconds: i64) -> Time {
     Time(Timestamp::from_second(seconds).unwrap())
 }

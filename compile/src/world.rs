@@ -261,7 +261,12 @@ impl Key {
     }
 }
 
-/// Whether `one` is older than `other`; objects of one second are told apart by name.
+/// Whether `one` is older than `other`; objects of one second are told apart by name. One without a
+/// time is not made yet, and the youngest.
 pub fn is_older<T: kube::ResourceExt>(one: &T, other: &T) -> bool {
-    (one.creation_timestamp(), one.name_any()) < (other.creation_timestamp(), other.name_any())
+    let age = |object: &T| {
+        let created = object.creation_timestamp();
+        (created.is_none(), created, object.name_any())
+    };
+    age(one) < age(other)
 }

@@ -10,7 +10,6 @@ use keystead_crds::sidecar::{
 };
 use keystead_crds::{Level, SecretBinding, SecretProvider};
 use keystead_vault::name::Letter;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// What a pod of an account gets.
@@ -71,6 +70,7 @@ pub fn compile(world: &World, namespace: &str, service_account: &str) -> Result<
             ),
         ));
     }
+    check_together(&bindings)?;
     for (key, binding) in &bindings {
         binding::check(world, key, binding).map_err(|problem| {
             Problem::new(
@@ -100,8 +100,11 @@ fn secrets_of(
             .iter()
             .flat_map(|(key, binding)| secrets(key, binding))
             .collect(),
-        files: files(bindings)?,
-        env: env(bindings)?,
+        files: bindings
+            .iter()
+            .flat_map(|(key, found)| files(key, found))
+            .collect(),
+        env: bindings.iter().flat_map(|(key, found)| env(key, found)).collect(),
         file_mode: 0,
         refresh_millis: refresh(bindings),
     };
@@ -163,56 +166,39 @@ fn secrets(key: &Key, binding: &SecretBinding) -> impl Iterator<Item = SecretCon
     })
 }
 
-fn files(bindings: &[(&Key, &SecretBinding)]) -> Result<Vec<FileConfig>, Problem> {
-    let mut seen = BTreeMap::new();
-    let mut files = Vec::new();
-    for (key, binding) in bindings {
-        for file in &binding.spec.files {
-            once(&mut seen, key, "file", &file.path)?;
-            files.push(FileConfig {
-                path: file.path.clone(),
-                format: file.format,
-                secret: unique(key, &file.secret),
-                key: file.key.clone(),
-            });
-        }
-    }
-    Ok(files)
+fn files(key: &Key, binding: &SecretBinding) -> impl Iterator<Item = FileConfig> {
+    let files = binding.spec.files.iter();
+    files.map(|file| FileConfig {
+        path: file.path.clone(),
+        format: file.format,
+        secret: unique(key, &file.secret),
+        key: file.key.clone(),
+    })
 }
 
-fn env(bindings: &[(&Key, &SecretBinding)]) -> Result<Vec<EnvConfig>, Problem> {
-    let mut seen = BTreeMap::new();
-    let mut env = Vec::new();
-    for (key, binding) in bindings {
-        for variable in &binding.spec.env {
-            once(&mut seen, key, "variable", &variable.name)?;
-            env.push(EnvConfig {
-                name: variable.name.clone(),
-                secret: unique(key, &variable.secret),
-                key: variable.key.clone(),
-            });
-        }
-    }
-    Ok(env)
+fn env(key: &Key, binding: &SecretBinding) -> impl Iterator<Item = EnvConfig> {
+    let env = binding.spec.env.iter();
+    env.map(|variable| EnvConfig {
+        name: variable.name.clone(),
+        secret: unique(key, &variable.secret),
+        key: variable.key.clone(),
+    })
 }
 
 /// Refuses what two bindings would both put into the pod.
-fn once<'a>(
-    seen: &mut BTreeMap<&'a str, &'a str>,
-    key: &'a Key,
-    what: &str,
-    name: &'a str,
-) -> Result<(), Problem> {
-    match seen.insert(name, &key.name) {
-        None => Ok(()),
-        Some(other) => Err(Problem::new(
-            Reason::Invalid,
-            format!(
-                "SecretBindings {other} and {} both give the pod the {what} {name}: rename one",
-                key.name
-            ),
-        )),
+fn check_together(bindings: &[(&Key, &SecretBinding)]) -> Result<(), Problem> {
+    for (index, (key, binding)) in bindings.iter().enumerate() {
+        for (other, found) in bindings.iter().take(index) {
+            if let Some(overlap) = binding::overlap(&found.spec, &binding.spec) {
+                let message = format!(
+                    "SecretBindings {} and {} both give the pod {overlap}: rename one",
+                    other.name, key.name
+                );
+                return Err(Problem::new(Reason::Conflict, message));
+            }
+        }
     }
+    Ok(())
 }
 
 fn refresh(bindings: &[(&Key, &SecretBinding)]) -> u64 {
