@@ -5,6 +5,7 @@ use keystead_compile::Key;
 use keystead_compile::kinds::binding::Account;
 use keystead_runtime::Backoff;
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -34,6 +35,21 @@ impl Unit {
             Self::Credential(_) => "Credential",
             Self::Account(_) => "ServiceAccount",
             Self::Binding(_) => "SecretBinding",
+        }
+    }
+}
+
+impl fmt::Display for Unit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = self.kind();
+        match self {
+            Self::Provider(name) | Self::Scope(name) => write!(f, "{kind} {name}"),
+            Self::Credential(key) | Self::Binding(key) => write!(f, "{kind} {}/{}", key.namespace, key.name),
+            Self::Account(account) => write!(
+                f,
+                "{kind} {}/{} at {}",
+                account.namespace, account.name, account.provider
+            ),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Status tells the truth: one `Ready` condition from what a reconcile found, written only when it
-//! says something new, with an event when the answer to "is it fine, and why not" changes.
+//! Status tells the truth: a `Ready` condition from what a reconcile found, and whatever else a kind
+//! has to say; written only when it says something new, with an event when an answer changes.
 
 use crate::context::Context;
 use crate::events;
@@ -19,13 +19,35 @@ use std::fmt::Debug;
 /// Owner of the status fields.
 const MANAGER: &str = "keystead-operator";
 
-/// Writes what a reconcile found. `build` adds what the kind reports beyond conditions. Answers the
-/// object as it is afterwards, where it was written.
+/// A condition beside `Ready`, as a reconcile found it.
+pub(crate) struct Finding {
+    /// The condition's type.
+    pub(crate) type_: &'static str,
+    /// Whether it holds.
+    pub(crate) holds: bool,
+    pub(crate) reason: Reason,
+    pub(crate) message: String,
+    /// Whether people should be warned of it.
+    pub(crate) warns: bool,
+}
+
+/// What people are told of a condition that changed.
+#[derive(Debug, Eq, PartialEq)]
+struct News {
+    warns: bool,
+    reason: String,
+    message: String,
+}
+
+/// Writes what a reconcile found. `findings` are all conditions beside `Ready`; none leaves them as
+/// they were. `build` adds what the kind reports beyond conditions. Answers the object as it is
+/// afterwards, where it was written.
 pub(crate) async fn report<K>(
     context: &Context,
     api: Api<K>,
     object: &K,
     problem: Option<&Problem>,
+    findings: Option<&[Finding]>,
     build: impl FnOnce(BasicStatus) -> K::Status,
 ) -> Result<Option<K>, kube::Error>
 where
@@ -33,14 +55,16 @@ where
     K::Status: HasBasicStatus + PartialEq + Serialize,
 {
     let before = object.status();
-    let basic = plan(
-        before.map(HasBasicStatus::basic),
+    let basic = before.map(HasBasicStatus::basic);
+    let after = plan(
+        basic,
         object.meta().generation,
         problem,
+        findings,
         Timestamp::now(),
     );
-    let news = news(before.map(HasBasicStatus::basic), &basic);
-    let status = build(basic);
+    let news = news(basic, &after, findings.unwrap_or_default());
+    let status = build(after);
     if before == Some(&status) {
         return Ok(None);
     }
@@ -61,103 +85,100 @@ where
         Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => return Ok(None),
         Err(error) => return Err(error),
     };
-    if let Some((warning, reason, message)) = news {
+    for News {
+        warns,
+        reason,
+        message,
+    } in news
+    {
         let name = object.name_any();
         tracing::info!(kind = %K::kind(&()), namespace = object.namespace(), name, reason, message, "condition changed");
-        events::publish(
-            &context.client,
-            object.object_ref(&()),
-            warning,
-            &reason,
-            &message,
-        )
-        .await;
+        events::publish(&context.client, object.object_ref(&()), warns, &reason, &message).await;
     }
     Ok(Some(written))
 }
 
-/// The status there should be. The time of the last transition moves only when the answer does.
+/// The status there should be. The time of a condition's last transition moves only when its answer
+/// does. While an object is paused it is as ready as it was, and so is what it was made of.
 fn plan(
     before: Option<&BasicStatus>,
     generation: Option<i64>,
     problem: Option<&Problem>,
+    findings: Option<&[Finding]>,
     now: Timestamp,
 ) -> BasicStatus {
-    let (status, reason, message) = match problem {
-        None => ("True", Reason::Synced, "everything is as declared"),
-        Some(problem) => ("False", problem.reason, problem.message.as_str()),
+    let paused = problem.is_some_and(is_pause);
+    let generation = if paused {
+        before.and_then(|before| before.observed_generation)
+    } else {
+        generation
     };
-    let old = before.and_then(ready);
-    let since = old
-        .filter(|old| old.status == status)
-        .map_or(Time(now), |old| old.last_transition_time.clone());
-    let condition = Condition {
-        type_: READY.into(),
-        status: status.into(),
-        reason: reason.as_str().into(),
-        message: message.into(),
-        last_transition_time: since,
-        observed_generation: generation,
+    let condition = |type_: &str, status: &str, reason: Reason, message: &str| {
+        let same = before.and_then(|before| find(before, type_));
+        let same = same.filter(|old| old.status == status);
+        Condition {
+            type_: type_.into(),
+            status: status.into(),
+            reason: reason.as_str().into(),
+            message: message.into(),
+            last_transition_time: same.map_or(Time(now), |old| old.last_transition_time.clone()),
+            observed_generation: generation,
+        }
     };
+    let ready = match problem {
+        None => condition(READY, "True", Reason::Synced, "everything is as declared"),
+        Some(problem) => {
+            let was = before.and_then(|before| find(before, READY));
+            let was = was.map_or("Unknown", |old| old.status.as_str());
+            let status = if paused { was } else { "False" };
+            condition(READY, status, problem.reason, &problem.message)
+        }
+    };
+    let mut conditions = vec![ready];
+    match findings {
+        Some(findings) => conditions.extend(findings.iter().map(|finding| {
+            let status = if finding.holds { "True" } else { "False" };
+            condition(finding.type_, status, finding.reason, &finding.message)
+        })),
+        None => {
+            let old = before.into_iter().flat_map(|before| &before.conditions);
+            conditions.extend(old.filter(|old| old.type_ != READY).cloned());
+        }
+    }
     BasicStatus {
         observed_generation: generation,
-        conditions: vec![condition],
+        conditions,
     }
 }
 
-/// What people should be told: whether it is a warning, the reason and the message. The first
-/// success is no news.
-fn news(before: Option<&BasicStatus>, after: &BasicStatus) -> Option<(bool, String, String)> {
-    let old = before.and_then(ready);
-    let new = ready(after)?;
-    let same = old.is_some_and(|old| {
-        (&old.status, &old.reason, &old.message) == (&new.status, &new.reason, &new.message)
-    });
-    if same || (old.is_none() && new.status == "True") {
-        return None;
-    }
-    Some((new.status != "True", new.reason.clone(), new.message.clone()))
+/// What people should be told: of each condition that changed. A first one is news if it warns.
+fn news(before: Option<&BasicStatus>, after: &BasicStatus, findings: &[Finding]) -> Vec<News> {
+    let tell = |new: &Condition| {
+        let finding = findings.iter().find(|finding| finding.type_ == new.type_);
+        let warns = finding.map_or(new.status == "False", |finding| finding.warns);
+        let old = before.and_then(|before| find(before, &new.type_));
+        let same = old.is_some_and(|old| {
+            (&old.status, &old.reason, &old.message) == (&new.status, &new.reason, &new.message)
+        });
+        (!same && (warns || old.is_some())).then(|| News {
+            warns,
+            reason: new.reason.clone(),
+            message: new.message.clone(),
+        })
+    };
+    after.conditions.iter().filter_map(tell).collect()
 }
 
-fn ready(status: &BasicStatus) -> Option<&Condition> {
+fn is_pause(problem: &Problem) -> bool {
+    problem.reason == Reason::Paused
+}
+
+fn find<'a>(status: &'a BasicStatus, type_: &str) -> Option<&'a Condition> {
     status
         .conditions
         .iter()
-        .find(|condition| condition.type_ == READY)
+        .find(|condition| condition.type_ == type_)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(second).unwrap()
-    }
-
-    #[test]
-    fn the_same_finding_changes_nothing() {
-        let first = plan(None, Some(1), None, at(1));
-        assert_eq!(plan(Some(&first), Some(1), None, at(2)), first);
-        assert_eq!(news(None, &first), None);
-    }
-
-    #[test]
-    fn the_transition_time_moves_with_the_status_only() {
-        let problem = Problem::not_found("SecretScope", "acme");
-        let broken = plan(None, Some(1), Some(&problem), at(1));
-        let other = plan(
-            Some(&broken),
-            Some(1),
-            Some(&Problem::not_found("SecretScope", "globex")),
-            at(2),
-        );
-        assert_eq!(ready(&other).unwrap().last_transition_time, Time(at(1)));
-        assert!(news(Some(&broken), &other).is_some_and(|(warning, ..)| warning));
-        let mended = plan(Some(&other), Some(2), None, at(3));
-        assert_eq!(ready(&mended).unwrap().last_transition_time, Time(at(3)));
-        assert_eq!(
-            news(Some(&other), &mended).map(|(warning, ..)| warning),
-            Some(false)
-        );
-    }
-}
+mod tests;

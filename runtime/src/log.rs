@@ -33,6 +33,8 @@ pub fn init(format: Format, filter: &str) -> Result<(), Error> {
         Format::Json => formats::layer()
             .json()
             .flatten_event(true)
+            // The current one says it all.
+            .with_span_list(false)
             .with_writer(std::io::stderr)
             .boxed(),
         Format::Text => formats::layer()

@@ -3,8 +3,8 @@
 use super::{Next, RESYNC, jitter};
 use crate::affected;
 use crate::context::{Context, Sources};
-use keystead_compile::Problem;
 use keystead_compile::kinds::binding::{self, Account};
+use keystead_compile::{Problem, pause};
 use std::sync::Arc;
 
 pub(super) async fn reconcile(context: &Arc<Context>, account: &Account) -> Result<Next, Problem> {
@@ -16,7 +16,9 @@ pub(super) async fn reconcile(context: &Arc<Context>, account: &Account) -> Resu
         if world.is_foreign(&account.provider) || context.waits_for(&world, &account.provider) {
             return Ok(Next::OnChange);
         }
-        (binding::compile(&world, account), Sources::of(&world, account))
+        let pause = pause::check_account(&world, account);
+        let compiled = pause.and_then(|()| binding::compile(&world, account));
+        (compiled, Sources::of(&world, account))
     };
     let (result, exists) = match compiled {
         Ok(Some(objects)) => (apply(context, account, &objects).await, true),

@@ -5,7 +5,7 @@ use crate::context::Context;
 use crate::status;
 use crate::watch::Declared as _;
 use keystead_compile::kinds::binding;
-use keystead_compile::{Key, Problem};
+use keystead_compile::{Key, Problem, pause};
 use keystead_crds::SecretBinding;
 use kube::Api;
 use std::sync::Arc;
@@ -19,7 +19,8 @@ pub(super) async fn reconcile(context: &Arc<Context>, key: &Key) -> Result<Next,
         if world.is_foreign(&object.spec.provider_ref.name) {
             return Ok(Next::OnChange);
         }
-        let check = binding::check(&world, key, &object);
+        let pause = pause::check(&world, &*object, &object.spec.provider_ref.name);
+        let check = pause.and_then(|()| binding::check(&world, key, &object));
         (object, check)
     };
     let result = if let Err(problem) = check {
@@ -36,7 +37,7 @@ pub(super) async fn reconcile(context: &Arc<Context>, key: &Key) -> Result<Next,
         results.into_iter().collect::<Result<(), Problem>>()
     };
     let api = Api::namespaced(context.client.clone(), &key.namespace);
-    let written = status::report(context, api, &*object, result.as_ref().err(), |basic| basic).await;
+    let written = status::report(context, api, &*object, result.as_ref().err(), None, |basic| basic).await;
     if let Some(new) = written.map_err(|error| kubernetes(&error))? {
         SecretBinding::remember(&mut context.world_mut(), key, new);
     }

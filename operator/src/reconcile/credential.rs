@@ -5,7 +5,7 @@ use crate::context::Context;
 use crate::status;
 use crate::watch::Declared as _;
 use keystead_compile::kinds::credential;
-use keystead_compile::{Key, Problem};
+use keystead_compile::{Key, Problem, pause};
 use keystead_crds::Credential;
 use keystead_crds::credential::CredentialStatus;
 use keystead_vault::object::{KvSecret, Object};
@@ -27,7 +27,8 @@ pub(super) async fn reconcile(context: &Arc<Context>, key: &Key) -> Result<Next,
         if context.waits_for(&world, &provider) {
             return Ok(Next::OnChange);
         }
-        let compiled = credential::compile(&world, key, &object);
+        let pause = pause::check_credential(&world, &object);
+        let compiled = pause.and_then(|()| credential::compile(&world, key, &object));
         (object, provider, compiled)
     };
     let outcome = match compiled {
@@ -41,6 +42,7 @@ pub(super) async fn reconcile(context: &Arc<Context>, key: &Key) -> Result<Next,
         api,
         &*object,
         outcome.as_ref().err(),
+        None,
         |basic| match &outcome {
             Ok((path, version)) => CredentialStatus {
                 basic,

@@ -15,6 +15,7 @@ use keystead_runtime::Shutdown;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
+use tracing::Instrument as _;
 
 /// Units worked on at once; more bring nothing and cost memory.
 const AT_ONCE: usize = 16;
@@ -31,7 +32,10 @@ pub(crate) async fn run(context: Arc<Context>, shutdown: Shutdown) {
     loop {
         tokio::select! {
             unit = context.queue.next(), if running.len() < AT_ONCE && !shutdown.is_requested() => {
-                running.push(work(&context, unit));
+                // All lines of one reconcile belong together.
+                let request = fastrand::u32(..);
+                let span = tracing::info_span!("reconcile", request = %format_args!("{request:08x}"), %unit);
+                running.push(work(&context, unit).instrument(span));
             }
             Some(()) = running.next() => {}
             () = shutdown.requested(), if !shutdown.is_requested() => {}
@@ -48,7 +52,7 @@ async fn work(context: &Arc<Context>, unit: Unit) {
     let result = timeout(DEADLINE, dispatch(context, &unit))
         .await
         .unwrap_or_else(|_| {
-            tracing::warn!(?unit, "gave up a reconcile that did not end; it is tried again");
+            tracing::warn!("gave up a reconcile that did not end; it is tried again");
             Err(Problem::new(
                 Reason::KubernetesError,
                 format!("no end after {} s", DEADLINE.as_secs()),
@@ -68,7 +72,7 @@ async fn work(context: &Arc<Context>, unit: Unit) {
                 .problems
                 .with_label_values(&[kind, problem.reason.as_str()])
                 .inc();
-            tracing::debug!(?unit, reason = problem.reason.as_str(), %problem, "not reconciled");
+            tracing::debug!(reason = problem.reason.as_str(), %problem, "not reconciled");
             retry(&problem)
         }
     };

@@ -51,7 +51,7 @@ pub(super) async fn reconcile(context: &Arc<Context>, name: &str) -> Result<Next
         sweep(context, &object).await;
     }
     let api = Api::all(context.client.clone());
-    let written = status::report(context, api, &*object, result.as_ref().err(), |basic| {
+    let written = status::report(context, api, &*object, result.as_ref().err(), None, |basic| {
         ProviderStatus {
             basic,
             ..ProviderStatus::default()

@@ -5,7 +5,7 @@ use crate::context::Context;
 use crate::status;
 use crate::watch::Declared as _;
 use keystead_compile::kinds::scope;
-use keystead_compile::{Key, Problem};
+use keystead_compile::{Key, Problem, pause};
 use keystead_crds::SecretScope;
 use kube::Api;
 use std::sync::Arc;
@@ -19,11 +19,12 @@ pub(super) async fn reconcile(context: &Arc<Context>, name: &str) -> Result<Next
         if world.is_foreign(&object.spec.provider_ref.name) {
             return Ok(Next::OnChange);
         }
-        let check = scope::check(&world, &object);
+        let pause = pause::check(&world, &*object, &object.spec.provider_ref.name);
+        let check = pause.and_then(|()| scope::check(&world, &object));
         (object, check)
     };
     let api = Api::all(context.client.clone());
-    let written = status::report(context, api, &*object, check.as_ref().err(), |basic| basic).await;
+    let written = status::report(context, api, &*object, check.as_ref().err(), None, |basic| basic).await;
     if let Some(new) = written.map_err(|error| kubernetes(&error))? {
         SecretScope::remember(&mut context.world_mut(), &Key::of(&new), new);
     }

@@ -142,10 +142,10 @@ impl Handler {
         let outcome = decision.outcome();
         match &decision {
             Decision::Refuse { message, .. } => {
-                tracing::info!(%entry, %namespace, account, outcome, message, "pod refused");
+                tracing::info!(uid = request.uid, %entry, %namespace, account, outcome, message, "pod refused");
             }
             Decision::Inject(_) | Decision::Leave => {
-                tracing::debug!(%entry, %namespace, account, outcome, "pod reviewed");
+                tracing::debug!(uid = request.uid, %entry, %namespace, account, outcome, "pod reviewed");
             }
         }
         Ok(answer)
