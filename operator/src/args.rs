@@ -29,6 +29,14 @@ pub struct Args {
     /// This replica's name in the Lease [default: a random one].
     #[arg(long, env = "KEYSTEAD_IDENTITY", default_value_t = random_identity(), hide_default_value = true)]
     pub identity: String,
+    /// Take Keystead's finalizer off the Credentials of this class and end: for the day the operator is
+    /// removed.
+    #[arg(long)]
+    pub release: bool,
+    /// With --release, a Deployment in --namespace to scale to none first: an operator that runs would
+    /// put the finalizers back.
+    #[arg(long, value_name = "DEPLOYMENT", requires_all = ["release", "namespace"])]
+    pub stop: Option<String>,
     /// Where to serve /livez, /readyz and /metrics.
     #[arg(long, env = "KEYSTEAD_ADMIN_LISTEN", default_value = "0.0.0.0:8080")]
     pub admin_listen: SocketAddr,

@@ -3,7 +3,7 @@
 use crate::metrics::Metrics;
 use crate::providers::{Declaration, Providers};
 use crate::queue::Queue;
-use crate::values::Values;
+use keystead_cluster::Values;
 use keystead_compile::kinds::binding::{self, Account};
 use keystead_compile::{Key, Problem, World};
 use keystead_vault::engine::{self, Action, Applied};

@@ -11,10 +11,11 @@ mod metrics;
 mod providers;
 pub mod queue;
 pub mod reconcile;
+mod release;
 mod run;
 mod status;
-mod values;
 mod watch;
 pub mod webhook;
 
+pub use release::release;
 pub use run::{Error, run};

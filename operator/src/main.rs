@@ -17,7 +17,12 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),
     };
-    match runtime.block_on(keystead_operator::run(args)) {
+    let result = if args.release {
+        runtime.block_on(keystead_operator::release(args))
+    } else {
+        runtime.block_on(keystead_operator::run(args))
+    };
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),
     }

@@ -7,18 +7,17 @@ use crate::lease::Election;
 use crate::metrics::Metrics;
 use crate::webhook;
 use crate::{reconcile, watch};
-use keystead_compile::World;
+use keystead_cluster::connect;
+use keystead_compile::{Problem, World};
 use keystead_crds::{Credential, SecretBinding, SecretProvider, SecretScope};
 use keystead_runtime::probes::{Condition, Probes, Readiness};
 use keystead_runtime::{Shutdown, shutdown};
-use kube::{Client, Config};
+use kube::Client;
 use prometheus::Registry;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Longest time to connect to the API server.
-const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 /// How often the start looks whether every watch has listed.
 const SYNC_POLL: Duration = Duration::from_millis(20);
 
@@ -26,14 +25,14 @@ const SYNC_POLL: Duration = Duration::from_millis(20);
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// There is no way to the API server.
-    #[error("failed to find a Kubernetes API server: neither in a cluster nor a kubeconfig")]
-    Kubeconfig(#[source] kube::config::InferConfigError),
-    /// Its client can't be made.
-    #[error("failed to make a client of the Kubernetes API server")]
-    Client(#[source] kube::Error),
+    #[error(transparent)]
+    Connect(connect::Error),
     /// Another replica writes now.
     #[error("lost the lease: another replica may be writing, so this one ends")]
     Lease,
+    /// Finalizers can't be taken off.
+    #[error("failed to take the finalizers off")]
+    Release(#[source] Problem),
     /// The same metric twice.
     #[error("failed to register the metrics")]
     Metrics(#[source] prometheus::Error),
@@ -57,12 +56,11 @@ pub async fn run(args: Args) -> Result<(), Error> {
         lease,
         identity,
         admin_listen,
-        log_format: _,
-        log_level: _,
         webhook,
+        ..
     } = args;
     let shutdown = shutdown::on_signals().map_err(Error::Signals)?;
-    let client = client().await?;
+    let client = connect().await?;
     let registry = Registry::new();
     let readiness = Readiness::default();
     let metrics = Metrics::register(&registry).map_err(Error::Metrics)?;
@@ -153,12 +151,10 @@ async fn reconcile(
     Ok(())
 }
 
-/// A client whose every request has a deadline, and that leaves retries to the queue.
-async fn client() -> Result<Client, Error> {
-    let mut config = Config::infer().await.map_err(Error::Kubeconfig)?;
-    config.connect_timeout = Some(CONNECT_DEADLINE);
-    config.default_retry = false;
-    Client::try_from(config).map_err(Error::Client)
+/// A client whose every call ends, and that leaves retries to the queue.
+pub(crate) async fn connect() -> Result<Client, Error> {
+    let config = connect::config(None).await.map_err(Error::Connect)?;
+    connect::client(config).map_err(Error::Connect)
 }
 
 /// Every watch, and whether each has listed.

@@ -7,12 +7,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::core::v1::{Namespace, Secret, ServiceAccount};
 use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
+use keystead_cluster::connect;
+use keystead_cluster::keys::{self, Published};
 use keystead_vault::Sensitive;
-use keystead_vault::jwks::KeySet;
 use kube::api::{Patch, PatchParams};
-use kube::config::KubeConfigOptions;
-use kube::{Api, Client, Config};
-use serde::Deserialize;
+use kube::{Api, Client};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::fmt::Debug;
@@ -45,19 +44,13 @@ pub(crate) struct ClusterFacts {
 
 impl Cluster {
     pub(crate) async fn connect(args: &Bootstrap) -> anyhow::Result<Self> {
-        let options = KubeConfigOptions {
-            context: args.context.clone(),
-            ..KubeConfigOptions::default()
-        };
-        let config = Config::from_kubeconfig(&options)
-            .await
-            .context("cannot use the kubeconfig")?;
+        let config = connect::config(args.context.as_deref()).await?;
         let host = match &args.kubernetes_host {
             Some(host) => host.clone(),
             None => config.cluster_url.to_string().trim_end_matches('/').to_owned(),
         };
         let ca = config.root_cert.iter().flatten().map(|der| pem(der)).collect();
-        let client = Client::try_from(config).context("cannot use the kubeconfig")?;
+        let client = connect::client(config)?;
         Ok(Self {
             client,
             host,
@@ -67,17 +60,12 @@ impl Cluster {
     }
 
     pub(crate) async fn facts(&self) -> anyhow::Result<ClusterFacts> {
-        #[derive(Deserialize)]
-        struct Discovery {
-            issuer: String,
-        }
-        let discovery: Discovery = self.get("/.well-known/openid-configuration").await?;
-        let keys: KeySet = self.get("/openid/v1/jwks").await?;
+        let Published { issuer, keys } = keys::published(&self.client).await?;
         Ok(ClusterFacts {
             host: self.host.clone(),
             ca: self.ca.clone(),
-            issuer: discovery.issuer,
-            keys: keys.to_pem()?,
+            issuer,
+            keys,
         })
     }
 
@@ -126,14 +114,6 @@ impl Cluster {
         tokio::time::timeout(TOKEN_DEADLINE, token(&secrets)).await.with_context(|| {
             format!("no token in Secret {namespace}/{REVIEWER} after {} s: is the controller manager running?", TOKEN_DEADLINE.as_secs())
         })?
-    }
-
-    async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
-        let request = http::Request::get(path).body(Vec::new())?;
-        self.client
-            .request(request)
-            .await
-            .with_context(|| format!("the API server does not answer {path}"))
     }
 }
 

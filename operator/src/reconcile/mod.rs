@@ -9,6 +9,7 @@ mod scope;
 use crate::context::Context;
 use crate::queue::{Next, Unit};
 use futures::stream::{FuturesUnordered, StreamExt as _};
+use keystead_cluster::problem as kubernetes;
 use keystead_compile::Problem;
 use keystead_crds::condition::Reason;
 use keystead_runtime::Shutdown;
@@ -123,11 +124,4 @@ fn retry(problem: &Problem) -> Next {
 /// Between nine and eleven tenths of a period.
 fn jitter(period: Duration) -> Duration {
     period.mul_f64(0.9 + 0.2 * fastrand::f64())
-}
-
-fn kubernetes(error: &kube::Error) -> Problem {
-    Problem::new(
-        Reason::KubernetesError,
-        format!("the API server refused or did not answer: {error}"),
-    )
 }

@@ -6,8 +6,9 @@ use crate::context::Context;
 use crate::providers::{Declaration, Link};
 use crate::queue::Unit;
 use crate::status;
-use crate::values::Values;
 use crate::watch::Declared as _;
+use keystead_cluster::keys::{self, Published};
+use keystead_cluster::{Values, authorities};
 use keystead_compile::kinds::binding::Account;
 use keystead_compile::kinds::provider;
 use keystead_compile::{Key, Problem, ProviderFacts};
@@ -15,13 +16,12 @@ use keystead_crds::SecretProvider;
 use keystead_crds::condition::Reason;
 use keystead_crds::provider::{ProviderStatus, WorkloadMethod};
 use keystead_vault::engine::{self, Action};
-use keystead_vault::jwks::KeySet;
 use keystead_vault::name::Letter;
-use keystead_vault::object::{Object, SigningKeys, ValueStore as _};
-use keystead_vault::{Client, Connection, Error, Login, Sensitive};
+use keystead_vault::object::{Object, SigningKeys};
+use keystead_vault::{Client, Connection, Error, Login};
 use kube::{Api, ResourceExt as _};
 use serde::Deserialize;
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::IgnoredAny;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,7 +78,7 @@ pub(super) async fn observe(context: &Arc<Context>, name: &str) -> Result<Next, 
     let Some(object) = served(context, name) else {
         return Ok(Next::OnChange);
     };
-    let ca = authorities(context, &object).await?;
+    let ca = authorities(&context.client, &object).await?;
     context
         .world_mut()
         .set_facts(name, ProviderFacts { ca, accessor: None });
@@ -95,7 +95,7 @@ fn served(context: &Context, name: &str) -> Option<Arc<SecretProvider>> {
 async fn connect(context: &Context, object: &SecretProvider) -> Result<Instant, Problem> {
     let name = object.name_any();
     let mut facts = context.world().facts(&name).cloned().unwrap_or_default();
-    facts.ca = authorities(context, object).await?;
+    facts.ca = authorities(&context.client, object).await?;
     learn(context, &name, facts.clone());
     let connection = Connection {
         address: object.spec.vault.address.clone(),
@@ -159,72 +159,20 @@ fn learn(context: &Context, name: &str, facts: ProviderFacts) {
     }
 }
 
-/// The certificates to trust. Pods get them too, so nothing else of the text may get through.
-async fn authorities(context: &Context, object: &SecretProvider) -> Result<Option<String>, Problem> {
-    let vault = &object.spec.vault;
-    let (field, text) = if let Some(secret) = &vault.ca_secret_ref {
-        let values = Values::new(&context.client);
-        let text = values
-            .secret_key(&secret.namespace, &secret.name, &secret.key)
-            .await
-            .map_err(|error| Problem::new(Reason::NotFound, format!("spec.vault.caSecretRef: {error}")))?;
-        ("caSecretRef", text)
-    } else if let Some(text) = &vault.ca_bundle {
-        ("caBundle", Sensitive::from(text.as_str()))
-    } else {
-        return Ok(None);
-    };
-    certificates(text.expose()).map(Some).ok_or_else(|| {
-        let message = format!("spec.vault.{field}: expected PEM blocks 'BEGIN CERTIFICATE', and found none");
-        Problem::new(Reason::Invalid, message)
-    })
-}
-
-/// The certificates in a text (RFC 7468) and nothing else: a private key may stand beside them.
-fn certificates(text: &str) -> Option<String> {
-    const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
-    const END: &str = "-----END CERTIFICATE-----";
-    let blocks = text.split(BEGIN).skip(1).filter_map(|rest| rest.split_once(END));
-    let blocks: Vec<String> = blocks
-        .map(|(block, _)| format!("{BEGIN}{block}{END}\n"))
-        .collect();
-    (!blocks.is_empty()).then(|| blocks.concat())
-}
-
 /// Brings the cluster's signing keys into its jwt mount; answers the mount's accessor.
 async fn jwt_mount(context: &Context, client: &Client, mount: &str) -> Result<String, Problem> {
     let accessor = accessor(client, mount).await?;
-    let keys = signing_keys(&context.client, mount).await?;
-    let object = Object::SigningKeys(keys);
+    let Published { issuer, keys } = keys::published(&context.client).await?;
+    let object = Object::SigningKeys(SigningKeys {
+        mount: mount.to_owned(),
+        keys,
+        issuer,
+    });
     let applied = engine::apply(client, &Values::new(&context.client), &object).await?;
     if applied.action != Action::Unchanged {
         tracing::info!(mount, "wrote the cluster's signing keys to Vault");
     }
     Ok(accessor)
-}
-
-/// The cluster's public signing keys, as its API server publishes them.
-async fn signing_keys(client: &kube::Client, mount: &str) -> Result<SigningKeys, Problem> {
-    #[derive(Deserialize)]
-    struct Discovery {
-        issuer: String,
-    }
-    let discovery: Discovery = published(client, "/.well-known/openid-configuration").await?;
-    let keys: KeySet = published(client, "/openid/v1/jwks").await?;
-    let keys = keys
-        .to_pem()
-        .map_err(|error| Problem::new(Reason::Invalid, error.to_string()))?;
-    Ok(SigningKeys {
-        mount: mount.to_owned(),
-        keys,
-        issuer: discovery.issuer,
-    })
-}
-
-async fn published<T: DeserializeOwned>(client: &kube::Client, path: &str) -> Result<T, Problem> {
-    let request = http::Request::get(path).body(Vec::new());
-    let request = request.map_err(|error| Problem::new(Reason::KubernetesError, error.to_string()))?;
-    client.request(request).await.map_err(|error| kubernetes(&error))
 }
 
 /// The accessor of an auth mount, by the one path that needs no further rights.
@@ -286,19 +234,4 @@ async fn left_behind(context: &Context, object: &SecretProvider) -> Result<BTree
             })
         })
         .collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_certificates_get_through() {
-        let certificate = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n";
-        let key = "-----BEGIN PRIVATE KEY-----\nSECRET\n-----END PRIVATE KEY-----\n";
-        let text = format!("a comment\n{certificate}{key}{certificate}");
-        assert_eq!(certificates(&text), Some(certificate.repeat(2)));
-        assert_eq!(certificates(key), None);
-        assert_eq!(certificates("-----BEGIN CERTIFICATE-----\nAA=="), None);
-    }
 }

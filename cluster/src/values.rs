@@ -1,21 +1,24 @@
 //! Where the engine gets values from: Secrets are read when they are needed, and dropped.
 
+use crate::deadline::DEADLINE;
 use k8s_openapi::api::core::v1::Secret;
 use keystead_vault::object::ValueStore;
 use keystead_vault::{Error, Sensitive};
 use kube::{Api, Client};
 use std::collections::HashMap;
 use tokio::sync::Mutex;
+use tokio::time::timeout;
 use zeroize::Zeroize as _;
 
-/// Reads each Secret once for as long as it lives: one reconcile.
-pub(crate) struct Values<'a> {
+/// Reads each Secret once for as long as it lives: one reconcile, one command.
+pub struct Values<'a> {
     client: &'a Client,
     read: Mutex<HashMap<(String, String), Secret>>,
 }
 
 impl<'a> Values<'a> {
-    pub(crate) fn new(client: &'a Client) -> Self {
+    /// Nothing is read yet.
+    pub fn new(client: &'a Client) -> Self {
         Self {
             client,
             read: Mutex::default(),
@@ -29,9 +32,9 @@ impl ValueStore for Values<'_> {
         let mut read = self.read.lock().await;
         if !read.contains_key(&place) {
             let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
-            let secret = api
-                .get(name)
+            let secret = timeout(DEADLINE, api.get(name))
                 .await
+                .map_err(|_| Error::Value(unanswered(namespace, name)))?
                 .map_err(|error| Error::Value(explain(&error, namespace, name)))?;
             read.insert(place.clone(), secret);
         }
@@ -64,6 +67,10 @@ fn explain(error: &kube::Error, namespace: &str, name: &str) -> String {
             "cannot read Secret {namespace}/{name}: {} ({})",
             status.reason, status.code
         ),
-        _ => format!("cannot read Secret {namespace}/{name}: the API server did not answer"),
+        _ => unanswered(namespace, name),
     }
+}
+
+fn unanswered(namespace: &str, name: &str) -> String {
+    format!("cannot read Secret {namespace}/{name}: the API server did not answer")
 }

@@ -1,0 +1,100 @@
+//! All that is declared, read once: a [`World`] for those who don't watch.
+
+use crate::deadline::call;
+use k8s_openapi::api::core::v1::Namespace;
+use keystead_compile::{Key, Problem, World};
+use keystead_crds::{Credential, SecretBinding, SecretProvider, SecretScope};
+use kube::api::ListParams;
+use kube::core::{DeserializeGuard, PartialObjectMeta};
+use kube::{Api, Client, Resource, ResourceExt as _};
+use serde::de::DeserializeOwned;
+use std::fmt;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+/// Objects per page of a list.
+const PAGE: u32 = 200;
+
+/// An object that is there and can't be read.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Unreadable {
+    /// Its kind.
+    pub kind: String,
+    /// Which one.
+    pub key: Key,
+    /// Why not.
+    pub why: String,
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, key, why } = self;
+        match key.namespace.as_str() {
+            "" => write!(f, "{kind} {} can't be read: {why}", key.name),
+            namespace => write!(f, "{kind} {namespace}/{} can't be read: {why}", key.name),
+        }
+    }
+}
+
+/// Puts all that is declared into a world; answers what can't be read.
+pub async fn fill(client: &Client, world: &mut World) -> Result<Vec<Unreadable>, Problem> {
+    for namespace in list::<PartialObjectMeta<Namespace>>(client).await? {
+        world.set_namespace(&namespace.name_any(), Some(namespace.labels().clone()));
+    }
+    let mut unreadable = Vec::new();
+    for (key, object) in readable::<SecretProvider>(client, &mut unreadable).await? {
+        world.set_provider(&key.name, Some(object));
+    }
+    for (key, object) in readable::<SecretScope>(client, &mut unreadable).await? {
+        world.set_scope(&key.name, Some(object));
+    }
+    for (key, object) in readable::<Credential>(client, &mut unreadable).await? {
+        world.set_credential(key, Some(object));
+    }
+    let bindings = unreadable.len();
+    for (key, object) in readable::<SecretBinding>(client, &mut unreadable).await? {
+        world.set_binding(key, Some(object));
+    }
+    for binding in unreadable.iter().skip(bindings) {
+        world.set_unreadable_binding(&binding.key, true);
+    }
+    Ok(unreadable)
+}
+
+async fn readable<K>(client: &Client, unreadable: &mut Vec<Unreadable>) -> Result<Vec<(Key, Arc<K>)>, Problem>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
+{
+    let mut objects = Vec::new();
+    for guard in list::<DeserializeGuard<K>>(client).await? {
+        let key = Key::of(&guard);
+        match guard.0 {
+            Ok(object) => objects.push((key, Arc::new(object))),
+            Err(error) => unreadable.push(Unreadable {
+                kind: K::kind(&()).into_owned(),
+                key,
+                why: error.error,
+            }),
+        }
+    }
+    Ok(objects)
+}
+
+/// Every object of a kind, page by page. Of a `PartialObjectMeta` the API server sends no more.
+pub(crate) async fn list<K>(client: &Client) -> Result<Vec<K>, Problem>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
+{
+    let api: Api<K> = Api::all(client.clone());
+    let what = format!("list of {}", K::plural(&()));
+    let mut objects = Vec::new();
+    let mut page = ListParams::default().limit(PAGE);
+    loop {
+        let found = call(&what, api.list(&page)).await?;
+        objects.extend(found.items);
+        match found.metadata.continue_.filter(|next| !next.is_empty()) {
+            Some(next) => page = page.continue_token(&next),
+            None => return Ok(objects),
+        }
+    }
+}
