@@ -134,7 +134,7 @@ fn name(text: &str) -> Result<String, String> {
 fn mount_path(text: &str) -> Result<String, String> {
     let text = text.trim_end_matches('/');
     let expected = "expected a path without 'auth/': letters, digits, '-', '_' and '.' between single '/'";
-    let fits = text.split('/').all(hcl::is_plain_segment) && !text.starts_with("auth/");
+    let fits = hcl::is_plain_path(text) && !text.starts_with("auth/");
     checked(text, fits, expected)
 }
 

@@ -19,14 +19,29 @@ pub(crate) fn is_ours(text: &str) -> bool {
     text.starts_with(HEADER)
 }
 
-/// The policy of one service account: its own token, and `read` on these paths. The header says in one
-/// line whose it is.
-pub fn workload(header: &str, paths: &[KvPath]) -> String {
+/// The policy of one service account: its own token, `read` on these values and their marks, and
+/// `read` on these existing paths, which may be any engine's, with the leases that reading there makes.
+/// The header says in one line whose it is.
+///
+/// A lease is renewed and ended by the id in the URL, which begins with the path that made it. The
+/// same request can carry another id in its body, and Vault prefers that one: so it may carry none.
+pub fn workload(header: &str, values: &[KvPath], paths: &[&str]) -> String {
     let mut text = format!("{HEADER}{header}\n{BASE}");
+    // Writing to a String can't fail.
+    let mut read = |path: &str| writeln!(text, "path \"{path}\" {{ capabilities = [\"read\"] }}");
+    for path in values {
+        let _ = read(&path.data());
+        let _ = read(&path.metadata());
+    }
     for path in paths {
-        for path in [path.data(), path.metadata()] {
-            // Writing to a String can't fail.
-            let _ = writeln!(text, "path \"{path}\" {{ capabilities = [\"read\"] }}");
+        let _ = read(path);
+    }
+    for path in paths {
+        for verb in ["renew", "revoke"] {
+            let _ = writeln!(
+                text,
+                "path \"sys/leases/{verb}/{path}/+\" {{ capabilities = [\"update\"] denied_parameters = {{ \"lease_id\" = [] }} }}"
+            );
         }
     }
     text
@@ -46,6 +61,11 @@ pub fn is_plain_segment(name: &str) -> bool {
         && name
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+}
+
+/// Whether every segment of a path means itself in a policy.
+pub fn is_plain_path(path: &str) -> bool {
+    path.split('/').all(is_plain_segment)
 }
 
 /// What the operator's policy speaks of.
@@ -106,6 +126,28 @@ mod tests {
             assert!(!is_plain_segment(bad), "{bad:?}");
         }
         assert!(is_plain_segment("node-1.example"));
+        assert!(is_plain_path("kv/team") && !is_plain_path("kv/") && !is_plain_path("kv/../sys"));
+    }
+
+    #[test]
+    fn a_workload_reads_what_it_is_given_and_keeps_what_that_leases() {
+        let values = KvPath {
+            mount: "kv".into(),
+            path: "keystead/production/global/all/hubspot".into(),
+        };
+        let text = workload("whose", &[values], &["database/creds/shop"]);
+        let own = text.strip_prefix(&format!("{HEADER}whose\n{BASE}")).unwrap();
+        let lease = r#"{ capabilities = ["update"] denied_parameters = { "lease_id" = [] } }"#;
+        assert_eq!(
+            own.lines().collect::<Vec<_>>(),
+            [
+                r#"path "kv/data/keystead/production/global/all/hubspot" { capabilities = ["read"] }"#,
+                r#"path "kv/metadata/keystead/production/global/all/hubspot" { capabilities = ["read"] }"#,
+                r#"path "database/creds/shop" { capabilities = ["read"] }"#,
+                &format!(r#"path "sys/leases/renew/database/creds/shop/+" {lease}"#),
+                &format!(r#"path "sys/leases/revoke/database/creds/shop/+" {lease}"#),
+            ]
+        );
     }
 
     const POLICY: OperatorPolicy<'_> = OperatorPolicy {

@@ -85,7 +85,7 @@ pub fn compile(world: &World, account: &Account) -> Result<Option<[Object; 2]>, 
         "cluster {}, provider {}, service account {}/{}. Do not edit: it is compiled from SecretBindings.",
         world.cluster, account.provider, account.namespace, account.name
     );
-    policy.text = hcl::workload(&header, &paths.into_iter().collect::<Vec<_>>());
+    policy.text = hcl::workload(&header, &paths.into_iter().collect::<Vec<_>>(), &[]);
     Ok(Some([Object::Policy(policy), role]))
 }
 
@@ -132,7 +132,7 @@ fn identified(world: &World, provider: &SecretProvider, account: &Account) -> [O
 
 /// The services that the account's working bindings give it.
 fn services(world: &World, provider: &SecretProvider, account: &Account) -> BTreeSet<String> {
-    if provider::admit(world, provider, &account.namespace).is_err() || !is_dns_subdomain(&account.name) {
+    if provider::admit(world, provider, &account.namespace).is_err() || !can_exist(account) {
         return BTreeSet::new();
     }
     let bindings = world
@@ -143,6 +143,8 @@ fn services(world: &World, provider: &SecretProvider, account: &Account) -> BTre
             spec.provider_ref.name == account.provider && spec.service_accounts.contains(&account.name)
         })
         .flat_map(|spec| spec.secrets.iter().filter_map(|secret| secret.service.clone()))
+        // What the API server refuses must not become another grant if it ever gets here.
+        .filter(|service| is_dns_label(service))
         .collect()
 }
 

@@ -5,6 +5,7 @@ use crate::{Key, Problem, World};
 use keystead_crds::Credential;
 use keystead_crds::condition::Reason;
 use keystead_crds::credential::CredentialKey;
+use keystead_crds::names::is_dns_label;
 use keystead_vault::object::{Adoption, KvSecret, Owner, ValueRef};
 use keystead_vault::path::KvPath;
 use kube::ResourceExt as _;
@@ -31,6 +32,12 @@ pub fn compile(world: &World, key: &Key, credential: &Credential) -> Result<KvSe
         )
     })?;
     let provider = provider::find(world, &scope.spec.provider_ref.name)?;
+    if !is_dns_label(&spec.service) {
+        return Err(Problem::new(
+            Reason::Invalid,
+            "spec.service must be one path segment of lower-case letters, digits and '-'",
+        ));
+    }
     if !world.selects(&scope.spec.writers.namespace_selector, &key.namespace) {
         return Err(Problem::new(
             Reason::NotPermitted,

@@ -4,6 +4,7 @@ use super::provider;
 use crate::world::is_older;
 use crate::{Problem, World};
 use keystead_crds::condition::Reason;
+use keystead_crds::names::is_dns_subdomain;
 use keystead_crds::provider::WorkloadMethod;
 use keystead_crds::{Level, SecretScope};
 use kube::ResourceExt as _;
@@ -18,6 +19,12 @@ pub fn check(world: &World, scope: &SecretScope) -> Result<(), Problem> {
                 "spec.level: Node needs a provider with workloadAuth.method Jwt, and SecretProvider {} has Kubernetes",
                 provider.name_any()
             ),
+        ));
+    }
+    if !has_usable_id(scope) {
+        return Err(Problem::new(
+            Reason::Invalid,
+            "spec.id must be one path segment of lower-case letters, digits, '-' and '.'; a Global scope has none",
         ));
     }
     match older_twin(world, scope) {
@@ -37,6 +44,7 @@ pub fn company<'a>(world: &'a World, provider: &'a str, namespace: &str) -> Resu
     let mut companies = world.scopes_of(provider).filter(|scope| {
         let members = scope.spec.members.as_ref();
         scope.spec.level == Level::Company
+            && has_usable_id(scope)
             && members
                 .and_then(|members| members.namespace_selector.as_ref())
                 .is_some_and(|selector| world.selects(selector, namespace))
@@ -54,6 +62,17 @@ pub fn company<'a>(world: &'a World, provider: &'a str, namespace: &str) -> Resu
         ));
     }
     Ok(first.and_then(|scope| scope.spec.id.as_deref()))
+}
+
+/// Whether the id is what the API server lets through: any other could mean another path.
+fn has_usable_id(scope: &SecretScope) -> bool {
+    match (scope.spec.level, scope.spec.id.as_deref()) {
+        (Level::Global, id) => id.is_none(),
+        // Users have names such as `jane@acme.example` or `jane_doe`.
+        (Level::User, Some(id)) => is_dns_subdomain(&id.replace(['@', '_'], "-")),
+        (Level::Company | Level::Node, Some(id)) => is_dns_subdomain(id),
+        (_, None) => false,
+    }
 }
 
 fn older_twin<'a>(world: &'a World, scope: &'a SecretScope) -> Option<&'a SecretScope> {

@@ -118,6 +118,41 @@ fn a_name_of_another_spelling_gives_nothing() {
 }
 
 #[test]
+fn what_the_api_server_refuses_gives_nothing() {
+    for bad in [
+        "*",
+        "+",
+        "a*",
+        "{{identity.entity.id}}",
+        "a/b",
+        "..",
+        "UP",
+        "a\"",
+        "a\n",
+        "",
+    ] {
+        let mut world = shop();
+        let before = text(&world);
+        add(&mut world, "two", bad);
+        assert_eq!(text(&world), before, "service {bad:?}");
+
+        let mut scope = company("acme", "p", "acme", 1);
+        scope.spec.id = Some(bad.into());
+        world.set_scope("acme", Some(Arc::new(scope)));
+        assert!(!text(&world).contains("/company/"), "company {bad:?}");
+
+        let mut named = provider("p");
+        named.spec.vault.path_prefix = format!("{bad}/");
+        world.set_provider("p", Some(Arc::new(named)));
+        assert_eq!(
+            compile(&world, &account()).unwrap_err().reason,
+            Reason::Invalid,
+            "prefix {bad:?}"
+        );
+    }
+}
+
+#[test]
 fn a_provider_that_does_not_admit_the_namespace_gives_nothing() {
     let mut world = shop();
     let mut provider = provider("p");
