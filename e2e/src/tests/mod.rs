@@ -1,6 +1,7 @@
 //! `cargo e2e test`: every test in one command. Unit tests, tests against real servers, and the
 //! stories on the real node.
 
+mod engine;
 mod kinds;
 mod lifecycle;
 mod operator;
@@ -114,6 +115,7 @@ fn all() -> Vec<Test> {
     ];
     // What is quick to fail comes before what is slow to tell.
     let servers = [
+        engine::tests(),
         kinds::tests(),
         operator::tests(),
         sidecar::tests(),

@@ -157,6 +157,11 @@ struct Observed {
 }
 
 impl Observed {
+    /// The newest version's document, unless it is a claim, which is nobody's values.
+    fn document(&self) -> Option<&Document> {
+        self.data.as_ref().filter(|data| data.claimant().is_none())
+    }
+
     /// Whether the newest version is deleted and could be undeleted.
     fn is_hidden(&self) -> bool {
         self.data.is_none() && self.versions.get(&self.version) == Some(&false)
@@ -255,6 +260,12 @@ impl KvSecret {
 
     fn is_ours(&self, marks: &Marks) -> bool {
         marks.owner() == Some(self.owner.to_string().as_str())
+    }
+
+    /// Whether the path is claimed by us and not marked yet: a crash came between.
+    fn has_claimed(&self, observed: &Observed, marks: &Marks) -> bool {
+        let claimant = observed.data.as_ref().and_then(Document::claimant);
+        marks.owner().is_none() && claimant == Some(self.owner.to_string().as_str())
     }
 }
 

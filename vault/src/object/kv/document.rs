@@ -1,5 +1,6 @@
 //! The values at a path, as one document.
 
+use super::Owner;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::io;
@@ -9,7 +10,22 @@ use zeroize::Zeroizing;
 #[derive(Clone, Default, Deserialize, PartialEq, Serialize)]
 pub(super) struct Document(pub(super) Map<String, Value>);
 
+/// The only key of a claim: see `write`.
+const CLAIM: &str = "keystead-claim";
+
 impl Document {
+    /// What stands at a path between its claim and its first values: who claims it, and no secret.
+    pub(super) fn claim(owner: &Owner) -> Self {
+        let mut claim = Self::default();
+        claim.set(CLAIM, &owner.to_string());
+        claim
+    }
+
+    /// Who claims the path, if this is a claim.
+    pub(super) fn claimant(&self) -> Option<&str> {
+        self.0.get(CLAIM).filter(|_| self.0.len() == 1)?.as_str()
+    }
+
     pub(super) fn has(&self, key: &str) -> bool {
         self.0.contains_key(key)
     }

@@ -26,10 +26,6 @@ pub(super) struct Marks(pub(super) BTreeMap<String, String>);
 pub(super) type Generated = BTreeMap<String, String>;
 
 impl Marks {
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     pub(super) fn owner(&self) -> Option<&str> {
         self.0.get(OWNER).map(String::as_str)
     }

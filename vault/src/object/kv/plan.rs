@@ -38,6 +38,8 @@ pub(super) enum Was {
     Nowhere,
     /// Its owner gave it up, and nobody wrote since.
     Free,
+    /// Claimed by us, and nothing more.
+    Claimed,
     /// Ours.
     Ours,
     /// Somebody's who uses no marks, and it is to be adopted.
@@ -77,7 +79,7 @@ impl KvSecret {
         };
         changes.planned.action = match was {
             _ if changes.is_empty() => Action::Unchanged,
-            Was::Nowhere | Was::Free => Action::Create,
+            Was::Nowhere | Was::Free | Was::Claimed => Action::Create,
             Was::Ours => Action::Change,
             Was::Theirs => Action::Adopt,
         };
@@ -90,6 +92,7 @@ impl KvSecret {
         };
         match (marks.owner(), self.adoption) {
             (Some(_), _) if self.is_ours(marks) => Ok(Was::Ours),
+            (None, _) if self.has_claimed(observed, marks) => Ok(Was::Claimed),
             (None, _) if is_free(observed, marks) => Ok(Was::Free),
             (None, Adoption::Adopt) => Ok(Was::Theirs),
             _ => Err(self.conflict_with(marks)),
@@ -98,7 +101,7 @@ impl KvSecret {
 
     fn hide(&self, mut changes: Changes, observed: &Observed) -> Changes {
         let details = &mut changes.planned.details;
-        if observed.data.is_none() || matches!(changes.was, Was::Nowhere | Was::Free) {
+        if observed.document().is_none() || matches!(changes.was, Was::Nowhere | Was::Free) {
             return changes;
         }
         if changes.was == Was::Theirs {
@@ -119,7 +122,7 @@ impl KvSecret {
     ) -> Result<Changes, Error> {
         let marks = observed.marks.clone().unwrap_or_default();
         let merged = self.merge(observed, &marks, values)?;
-        let before = observed.data.as_ref();
+        let before = observed.document();
         // A path of which every key is written by people has no document of ours to begin with.
         let wanted = before.is_some() || !merged.document.is_empty();
         let differs = wanted && before != Some(&merged.document);
@@ -161,7 +164,7 @@ impl KvSecret {
 
     fn merge(&self, observed: &Observed, marks: &Marks, values: &Values<'_>) -> Result<Merged, Error> {
         let (owned, made) = (marks.keys(), marks.generated());
-        let mut document = observed.data.clone().unwrap_or_default();
+        let mut document = observed.document().cloned().unwrap_or_default();
         document.retain(|key| !owned.contains(key) || values.contains_key(key));
         let (mut ours, mut generated) = (BTreeSet::new(), Generated::new());
         let (mut lost, mut missing) = (Vec::new(), Vec::new());
@@ -210,7 +213,11 @@ impl KvSecret {
 
     fn missing(&self, keys: &[&str], observed: &Observed) -> Option<Error> {
         let first = keys.first()?;
-        let verb = if observed.data.is_some() { "patch" } else { "put" };
+        let verb = if observed.document().is_some() {
+            "patch"
+        } else {
+            "put"
+        };
         Some(Error::Value(format!(
             "{} has no key {}, which people write there: run vault kv {verb} -mount={} -cas={} {} {first}=…",
             self.path,
@@ -237,14 +244,7 @@ fn is_hidden_by_owner(observed: &Observed) -> bool {
 }
 
 /// Whether there is nothing that anybody could lose: what stood there was deleted with its owner, and
-/// since then there was at most a claim (see `write`) that led to nothing.
+/// nobody wrote since.
 fn is_free(observed: &Observed, marks: &Marks) -> bool {
-    let is_claim = observed.data.as_ref().is_some_and(Document::is_empty);
-    match marks.released() {
-        Some(released) => {
-            observed.version == released && observed.data.is_none()
-                || observed.version == released + 1 && is_claim
-        }
-        None => marks.is_empty() && observed.version == 1 && is_claim,
-    }
+    marks.released() == Some(observed.version) && observed.document().is_none()
 }

@@ -98,13 +98,7 @@ impl Removal {
             return Ok(None);
         };
         if !secret.is_ours(marks) {
-            // Given up already, whatever became of it since.
-            let given_up = marks.owner().is_none() && marks.released().is_some();
-            return if given_up {
-                Ok(None)
-            } else {
-                Err(secret.conflict_with(marks))
-            };
+            return not_marked(secret, observed, marks, deletion);
         }
         if deletion == Deletion::Retain {
             return Ok(None);
@@ -137,6 +131,25 @@ impl Removal {
             _ => Step::GiveUp(marks.given_up(observed.version)),
         }))
     }
+}
+
+/// What is left of a path that is not marked as ours.
+fn not_marked(
+    secret: &KvSecret,
+    observed: &Observed,
+    marks: &Marks,
+    deletion: Deletion,
+) -> Result<Option<Step>, Error> {
+    let claimed = secret.has_claimed(observed, marks);
+    let given_up = marks.released() == Some(observed.version);
+    if claimed && !given_up && deletion != Deletion::Retain {
+        return Ok(Some(Step::GiveUp(marks.given_up(observed.version))));
+    }
+    // Given up already, whatever became of it since.
+    if claimed || (marks.owner().is_none() && marks.released().is_some()) {
+        return Ok(None);
+    }
+    Err(secret.conflict_with(marks))
 }
 
 impl Observed {

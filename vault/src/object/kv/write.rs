@@ -2,10 +2,9 @@
 //!
 //! Two writers at a path that is not there must not both put their mark on it. Where the server has
 //! check-and-set for metadata (OpenBao), the mark is set with it: one gets it, the other is told.
-//! Vault has it for data only, so there the path is first claimed by an empty document with
-//! check-and-set 0, and who gets that sets the mark. Such a claim is a version more, and only made
-//! where it is needed. A crash between the two leaves an empty document without a mark, in which
-//! nobody can lose anything: it is claimed again by its next version.
+//! Vault has it for data only, so there the path is first claimed by a document that only says by
+//! whom, with check-and-set, and who gets that sets the mark. Such a claim is a version more, and only
+//! made where it is needed. A crash between the two leaves a claim, which its owner takes up again.
 
 use super::document::{Document, wipe};
 use super::marks::Marks;
@@ -117,7 +116,9 @@ impl KvSecret {
     }
 
     async fn claim(&self, client: &Client, version: u64) -> Result<u64, Error> {
-        let claimed = self.write_data(client, Document::default(), version).await;
+        let claimed = self
+            .write_data(client, Document::claim(&self.owner), version)
+            .await;
         claimed.map_err(|error| {
             if error.is_stale() {
                 // Who was faster may not have set its mark yet, so looking again would not tell.

@@ -127,16 +127,41 @@ fn an_inactive_secret_hides_what_it_adopts() {
 }
 
 #[test]
-fn a_claim_that_led_to_nothing_is_taken_over() {
-    let (mut observed, values) = (theirs(&[]), wanted([("a", "1")]));
+fn a_claim_that_led_to_nothing_is_its_owners() {
+    let mut observed = theirs(&[]);
+    observed.data = Some(Document::claim(&secret().owner));
+    let (mut other, values) = (secret(), wanted([("a", "1")]));
+    other.owner.name = "other".into();
+    assert!(matches!(
+        other.plan(&observed, &values),
+        Err(Error::Conflict { .. })
+    ));
+    let before = observed.clone();
     assert_eq!(
         settle(&secret(), &mut observed, &mut None, &values),
         [Action::Create]
     );
-    // A person's is not.
-    let mut observed = theirs(&[]);
-    push(&mut observed, Document::default());
-    assert!(secret().plan(&observed, &values).is_err());
+    assert!(observed.data.unwrap() == document(&[("a", "1")]));
+
+    // An owner that goes leaves nothing in the way of the next.
+    let mut observed = before;
+    let step = Removal::default()
+        .next(&secret(), &observed, Deletion::Delete)
+        .unwrap()
+        .unwrap();
+    assert!(matches!(step, Step::GiveUp(_)));
+    observed.after(&step);
+    assert!(
+        Removal::default()
+            .next(&secret(), &observed, Deletion::Delete)
+            .unwrap()
+            .is_none()
+    );
+    assert_eq!(
+        settle(&other, &mut observed, &mut None, &values),
+        [Action::Create]
+    );
+    assert!(observed.data.unwrap() == document(&[("a", "1")]));
 }
 
 #[test]
