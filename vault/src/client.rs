@@ -4,21 +4,24 @@
 //! holds no secret) is added here. API: <https://openbao.org/api-docs/>.
 
 mod connection;
+mod request;
 mod words;
 
 pub use connection::Connection;
+pub use request::Method;
 
 use crate::error::{Error, Request};
 use crate::sensitive::Sensitive;
 use arc_swap::ArcSwap;
 use connection::DEADLINE;
+use request::Logical;
 use rustify::Endpoint;
-use rustify::enums::{RequestMethod, RequestType, ResponseType};
 use rustify::errors::ClientError as RestError;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use vaultrs::api::EndpointMiddleware;
 use vaultrs::client::{Client as _, VaultClient, VaultClientSettings};
 use zeroize::Zeroizing;
@@ -34,6 +37,8 @@ struct Inner {
     server: Server,
     /// Swapped whole at each login, because its token can't be changed in place.
     vault: ArcSwap<VaultClient>,
+    /// What is known of the server's engines by mount, so that it is asked for once.
+    counting: Mutex<BTreeSet<String>>,
 }
 
 /// Everything but the token.
@@ -44,21 +49,6 @@ struct Server {
     target: url::Url,
     http: reqwest::Client,
     namespace: Option<String>,
-}
-
-/// The methods Vault's API knows.
-#[derive(Clone, Copy, Debug)]
-pub enum Method {
-    /// Takes away.
-    Delete,
-    /// Reads.
-    Get,
-    /// Lists the names below a path.
-    List,
-    /// Writes.
-    Post,
-    /// Writes; some paths take only this.
-    Put,
 }
 
 /// An answer of Vault.
@@ -110,7 +100,11 @@ impl Client {
 
     fn logged_out(server: Server) -> Self {
         let vault = ArcSwap::from_pointee(server.client("", server.namespace.clone()));
-        Self(Arc::new(Inner { server, vault }))
+        Self(Arc::new(Inner {
+            server,
+            vault,
+            counting: Mutex::default(),
+        }))
     }
 
     /// The server's address.
@@ -141,7 +135,7 @@ impl Client {
     }
 
     fn store(&self, token: &str) {
-        let Inner { server, vault } = &*self.0;
+        let Inner { server, vault, .. } = &*self.0;
         vault.store(Arc::new(server.client(token, server.namespace.clone())));
     }
 
@@ -244,6 +238,11 @@ impl Client {
         }
     }
 
+    /// The KV engines that are known to have check-and-set for metadata.
+    pub(crate) fn counting(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.0.counting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Keeps code and Vault's own words of a foreign error, and nothing else of it.
     fn convert(&self, error: RestError, request: Request) -> Error {
         let RestError::ServerResponseError { code, content } = error else {
@@ -269,82 +268,10 @@ impl Client {
     }
 }
 
-impl Method {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Delete => "DELETE",
-            Self::Get => "GET",
-            Self::List => "LIST",
-            Self::Post => "POST",
-            Self::Put => "PUT",
-        }
-    }
-}
-
 #[derive(Deserialize)]
 struct Raw<T> {
     data: Option<T>,
     auth: Option<Auth>,
-}
-
-/// Any path below `/v1/`.
-struct Logical {
-    method: Method,
-    path: String,
-    query: Option<&'static str>,
-    body: Option<Vec<u8>>,
-}
-
-impl Logical {
-    fn new(method: Method, path: &str, body: Option<&Value>) -> Result<Self, Error> {
-        let mut new = Self {
-            method,
-            path: path.to_owned(),
-            query: None,
-            body: None,
-        };
-        let body = body.map(serde_json::to_vec).transpose();
-        new.body = body.map_err(|_| Error::Answer {
-            request: new.request(),
-            why: "the request can't be written as JSON".into(),
-        })?;
-        Ok(new)
-    }
-
-    fn request(&self) -> Request {
-        Request {
-            method: self.method.name(),
-            path: self.path.clone(),
-        }
-    }
-}
-
-impl Endpoint for Logical {
-    type Response = IgnoredAny;
-    const REQUEST_BODY_TYPE: RequestType = RequestType::JSON;
-    const RESPONSE_BODY_TYPE: ResponseType = ResponseType::JSON;
-
-    fn path(&self) -> String {
-        self.path.clone()
-    }
-
-    fn method(&self) -> RequestMethod {
-        match self.method {
-            Method::Delete => RequestMethod::DELETE,
-            Method::Get => RequestMethod::GET,
-            Method::List => RequestMethod::LIST,
-            Method::Post => RequestMethod::POST,
-            Method::Put => RequestMethod::PUT,
-        }
-    }
-
-    fn query(&self) -> Result<Option<String>, RestError> {
-        Ok(self.query.map(str::to_owned))
-    }
-
-    fn body(&self) -> Result<Option<Vec<u8>>, RestError> {
-        Ok(self.body.clone())
-    }
 }
 
 impl Server {

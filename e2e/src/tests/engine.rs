@@ -8,12 +8,13 @@ mod values;
 use std::fs;
 use std::future::Future;
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use keystead_vault::client::Method;
 use keystead_vault::engine::{self, Action, Applied};
 use keystead_vault::hcl::{self, OperatorPolicy};
-use keystead_vault::object::{Adoption, KvSecret, Object, Owner, ValueRef, ValueStore};
+use keystead_vault::object::{Adoption, KvSecret, Mount, MountKind, Object, Owner, ValueRef, ValueStore};
 use keystead_vault::path::KvPath;
 use keystead_vault::{Client, Connection, Error, Sensitive};
 use serde_json::{Value, json};
@@ -21,10 +22,13 @@ use serde_json::{Value, json};
 use super::Test;
 use crate::bed::Bed;
 use crate::rig;
-use crate::stage::Stage;
+use crate::stage::{PATIENCE, Stage};
 
-/// The engine of the bed's operators.
-const KV: &str = "kv";
+/// The engine of all these tests: the first mounts it.
+const KV: &str = "engine-tests";
+
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(20);
 
 pub(super) fn tests() -> Vec<Test> {
     vec![
@@ -113,6 +117,8 @@ fn run<F: Future<Output = Result<()>> + 'static>(stage: &Stage, test: fn(Corner)
 impl Corner {
     async fn new(bed: Bed, connection: Connection, root: Client) -> Result<Self> {
         let id = rig::unique("engine")?;
+        engine::apply(&root, &NoSecrets, &mount(KV)).await?;
+        usable(&root, KV).await?;
         let policy = hcl::operator(&operator_policy(&id, KV));
         let operator = root.with_token(&token(&root, &id, &policy).await?)?;
         Ok(Self {
@@ -219,6 +225,28 @@ fn operator_policy<'a>(id: &'a str, kv: &'a str) -> OperatorPolicy<'a> {
         prefix: id,
         manage_mounts: true,
     }
+}
+
+fn mount(path: &str) -> Object {
+    Object::Mount(Mount {
+        path: path.into(),
+        kind: MountKind::Kv2,
+    })
+}
+
+/// Waits until a KV engine serves: one that was just mounted first makes itself versioned.
+async fn usable(client: &Client, kv: &str) -> Result<()> {
+    let served = async {
+        while let Err(error) = client.read::<Value>(&format!("{kv}/config")).await {
+            let words = error.to_string();
+            ensure!(words.contains("for a brief period"), "{words}");
+            tokio::time::sleep(PAUSE).await;
+        }
+        Ok(())
+    };
+    tokio::time::timeout(PATIENCE, served)
+        .await
+        .context("the engine does not serve")?
 }
 
 /// A token with a policy of this name and text alone.

@@ -9,7 +9,7 @@ use keystead_vault::session::Kept;
 use keystead_vault::{Client, Connection, Error, Login, Session, rights};
 use serde_json::{Value, json};
 
-use super::{Corner, KV, NoSecrets, operator_policy, token};
+use super::{Corner, KV, NoSecrets, operator_policy, token, usable};
 
 pub(super) async fn logins(corner: Corner) -> Result<()> {
     let health = Client::new(&corner.connection)?.health().await?;
@@ -31,7 +31,7 @@ pub(super) async fn logins(corner: Corner) -> Result<()> {
     let thin = token(&corner.root, &format!("{}-thin", corner.id), &thin).await?;
     let lacking = rights::lacking(&corner.root.with_token(&thin)?, &needed).await?;
     let words: Vec<String> = lacking.iter().map(ToString::to_string).collect();
-    let path = format!("kv/metadata/{}/*", corner.id);
+    let path = format!("{KV}/metadata/{}/*", corner.id);
     ensure!(
         words == [format!("permission denied: delete, list on {path}")],
         "{words:?}"
@@ -134,7 +134,8 @@ pub(super) async fn namespace(corner: Corner) -> Result<()> {
         "health is asked outside of namespaces"
     );
     let body = json!({"type": "kv", "options": {"version": "2"}});
-    inside.write("sys/mounts/kv", &body).await?;
+    inside.write(&format!("sys/mounts/{KV}"), &body).await?;
+    usable(&inside, KV).await?;
 
     let secret = corner.secret("inside", &[("a", "1")]);
     let object = Object::KvSecret(secret.clone());
@@ -146,7 +147,7 @@ pub(super) async fn namespace(corner: Corner) -> Result<()> {
         corner.data(&secret).await?.is_none(),
         "nothing stands outside of the namespace"
     );
-    inside.delete("sys/mounts/kv").await?;
+    inside.delete(&format!("sys/mounts/{KV}")).await?;
     corner.root.delete(&format!("sys/namespaces/{name}")).await?;
     Ok(())
 }

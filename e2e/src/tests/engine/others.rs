@@ -4,15 +4,13 @@ use anyhow::{Context, Result, ensure};
 use keystead_vault::client::Method;
 use keystead_vault::engine::{self, Action};
 use keystead_vault::hcl;
-use keystead_vault::object::{
-    Adoption, AuthRole, Deletion, KvSecret, Mount, MountKind, Object, Policy, RoleMethod,
-};
+use keystead_vault::object::{Adoption, AuthRole, Deletion, KvSecret, Object, Policy, RoleMethod};
 use keystead_vault::{Client, Error};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::task::JoinSet;
 
-use super::{Corner, KV, NoSecrets, operator_policy, token};
+use super::{Corner, KV, NoSecrets, mount, operator_policy, token, usable};
 
 /// Writers at once, and paths they meet at.
 const WRITERS: usize = 8;
@@ -73,7 +71,7 @@ pub(super) async fn adoption(corner: Corner) -> Result<()> {
 /// claimed first.
 pub(super) async fn race(corner: Corner) -> Result<()> {
     let policy = hcl::operator(&operator_policy(&corner.id, KV));
-    let blind = policy.replace("path \"kv/config\"", "path \"kv/nothing\"");
+    let blind = policy.replace("/config\" { capabilities = [\"read\"] }", "/nothing\" {}");
     let blind = token(&corner.root, &format!("{}-blind", corner.id), &blind).await?;
     let blind = corner.root.with_token(&blind)?;
     for number in 0..PATHS {
@@ -138,7 +136,7 @@ pub(super) async fn objects(corner: Corner) -> Result<()> {
             .collect();
         Object::Policy(Policy {
             name: name.clone(),
-            text: hcl::workload("a test", &paths),
+            text: hcl::workload("a test", &paths, &[]),
         })
     };
     let role = |audience: &str| {
@@ -201,14 +199,9 @@ async fn mounts(corner: &Corner) -> Result<()> {
     let operator = corner
         .root
         .with_token(&token(&corner.root, &own, &policy).await?)?;
-    let mount = |path: &str| {
-        Object::Mount(Mount {
-            path: path.into(),
-            kind: MountKind::Kv2,
-        })
-    };
     let made = engine::apply(&operator, &NoSecrets, &mount(&own)).await?;
     ensure!(made.action == Action::Create, "{made:?}");
+    usable(&operator, &own).await?;
     let again = engine::apply(&operator, &NoSecrets, &mount(&own)).await?;
     ensure!(again.action == Action::Unchanged, "{again:?}");
     let body = json!({"data": {"a": "1"}});

@@ -55,9 +55,7 @@ impl Marks {
             "" => key.clone(),
             token => format!("{key}={token}"),
         });
-        if !generated.is_empty() {
-            marks.add(GENERATED, entries);
-        }
+        marks.add(GENERATED, entries);
         // What was given up stays so, whoever has the path now.
         let released = self.0.get_key_value(RELEASED);
         marks
@@ -89,19 +87,15 @@ impl Marks {
     }
 
     fn add(&mut self, prefix: &str, entries: impl Iterator<Item = String>) {
-        let mut pieces = vec![String::new()];
+        // Without entries there is no piece: an empty one is refused.
+        let mut pieces: Vec<String> = Vec::new();
         for entry in entries {
-            let full = pieces
-                .last()
-                .is_some_and(|piece| piece.len() + entry.len() + 1 > LONGEST);
-            if full {
-                pieces.push(String::new());
-            }
-            if let Some(piece) = pieces.last_mut() {
-                if !piece.is_empty() {
+            match pieces.last_mut() {
+                Some(piece) if piece.len() + 1 + entry.len() <= LONGEST => {
                     piece.push(',');
+                    piece.push_str(&entry);
                 }
-                piece.push_str(&entry);
+                _ => pieces.push(entry),
             }
         }
         let pieces = pieces.into_iter().enumerate();

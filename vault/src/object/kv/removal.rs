@@ -161,6 +161,11 @@ impl Observed {
             Step::Rewrite(document, cas) => {
                 self.version = cas + 1;
                 self.versions.insert(self.version, false);
+                // The oldest goes by itself.
+                let kept = usize::try_from(self.max_versions).unwrap_or(usize::MAX);
+                while self.versions.len() > kept {
+                    self.versions.pop_first();
+                }
                 self.data = Some(document.clone());
             }
             Step::Delete(versions) => self.unless_newest(versions),

@@ -83,6 +83,11 @@ fn carry_out(observed: &mut Observed, hidden: &mut Option<Document>, changes: Ch
     if let Some(marks) = changes.mark_first
         && step()
     {
+        // As the server does.
+        assert!(
+            marks.0.values().all(|mark| (1..=512).contains(&mark.len())),
+            "{marks:?}"
+        );
         observed.marks = Some(marks);
         observed.cas_required = true;
         observed.max_versions = MAX_VERSIONS;

@@ -106,13 +106,20 @@ impl KvSecret {
         struct Config {
             metadata_cas_required: Option<bool>,
         }
-        let path = format!("{}/config", self.path.mount);
-        match client.read_optional::<Config>(&path).await {
-            Ok(config) => Ok(config.is_some_and(|config| config.metadata_cas_required.is_some())),
-            // A policy of before knows nothing of it; the other way needs no further right.
-            Err(error) if error.is_denied() => Ok(false),
-            Err(error) => Err(error),
+        let mount = &self.path.mount;
+        if client.counting().contains(mount) {
+            return Ok(true);
         }
+        let config = match client.read_optional::<Config>(&format!("{mount}/config")).await {
+            // A policy of before knows nothing of it; the other way needs no further right.
+            Err(error) if error.is_denied() => None,
+            found => found?,
+        };
+        let counts = config.is_some_and(|config| config.metadata_cas_required.is_some());
+        if counts {
+            client.counting().insert(mount.clone());
+        }
+        Ok(counts)
     }
 
     async fn claim(&self, client: &Client, version: u64) -> Result<u64, Error> {

@@ -32,7 +32,6 @@ fn remove(
         match step {
             Step::Show(_) => observed.data = hidden.take(),
             Step::Destroy(versions) if versions.contains(&observed.version) => *hidden = None,
-            Step::Rewrite(..) if observed.versions.len() > 2 => drop(observed.versions.pop_first()),
             _ => {}
         }
     }
