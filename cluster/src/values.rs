@@ -34,8 +34,8 @@ impl ValueStore for Values<'_> {
             let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
             let secret = timeout(DEADLINE, api.get(name))
                 .await
-                .map_err(|_| Error::Value(unanswered(namespace, name)))?
-                .map_err(|error| Error::Value(explain(&error, namespace, name)))?;
+                .map_err(|_| unanswered(namespace, name))?
+                .map_err(|error| explain(&error, namespace, name))?;
             read.insert(place.clone(), secret);
         }
         let data = read.get(&place).and_then(|secret| secret.data.as_ref());
@@ -60,17 +60,21 @@ impl Drop for Values<'_> {
 }
 
 /// What the API server said, without anything of the answer's body but its status.
-fn explain(error: &kube::Error, namespace: &str, name: &str) -> String {
+fn explain(error: &kube::Error, namespace: &str, name: &str) -> Error {
     match error {
-        kube::Error::Api(status) if status.is_not_found() => format!("Secret {namespace}/{name} not found"),
-        kube::Error::Api(status) => format!(
+        kube::Error::Api(status) if status.is_not_found() => {
+            Error::Value(format!("Secret {namespace}/{name} not found"))
+        }
+        kube::Error::Api(status) => Error::Source(format!(
             "cannot read Secret {namespace}/{name}: {} ({})",
             status.reason, status.code
-        ),
+        )),
         _ => unanswered(namespace, name),
     }
 }
 
-fn unanswered(namespace: &str, name: &str) -> String {
-    format!("cannot read Secret {namespace}/{name}: the API server did not answer")
+fn unanswered(namespace: &str, name: &str) -> Error {
+    Error::Source(format!(
+        "cannot read Secret {namespace}/{name}: the API server did not answer"
+    ))
 }

@@ -1,7 +1,7 @@
 //! Which units a change touches: pure, over the world as it is after the change.
 
 use crate::queue::Unit;
-use keystead_compile::kinds::binding;
+use keystead_compile::kinds::{binding, provider};
 use keystead_compile::{Key, World};
 use keystead_crds::{Credential, SecretBinding};
 
@@ -65,7 +65,7 @@ pub fn by_namespace(world: &World, namespace: &str) -> Vec<Unit> {
     units
 }
 
-/// A Secret changed: the credentials that take values from it, and the providers that trust it.
+/// A Secret changed: the credentials that take values from it, and the providers that name it.
 pub fn by_secret(world: &World, secret: &Key) -> Vec<Unit> {
     let mut units = Vec::new();
     for (key, credential) in world.credentials_in(&secret.namespace) {
@@ -79,8 +79,7 @@ pub fn by_secret(world: &World, secret: &Key) -> Vec<Unit> {
         }
     }
     for provider in world.providers() {
-        let trusts = provider.spec.vault.ca_secret_ref.as_ref();
-        if trusts.is_some_and(|ca| ca.namespace == secret.namespace && ca.name == secret.name) {
+        if provider::secrets(provider).any(|named| named == *secret) {
             units.push(Unit::Provider(provider.metadata.name.clone().unwrap_or_default()));
         }
     }

@@ -5,8 +5,10 @@ use keystead_crds::SecretProvider;
 use keystead_crds::condition::Reason;
 use keystead_vault::{Client, Connection, Error, Login, Session};
 use std::collections::HashMap;
+use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout};
 
 /// Longest time for giving a token back.
@@ -18,7 +20,10 @@ pub(crate) struct Providers(Mutex<HashMap<String, Entry>>);
 
 #[derive(Default)]
 struct Entry {
+    /// The login as it is declared now.
     link: Option<Arc<Link>>,
+    /// The login that works: the same, or the one before it until the new one works too.
+    serving: Option<Arc<Link>>,
     /// How the last reconcile ended, and of which declaration; none before the first.
     state: Option<(Declaration, Result<(), Problem>)>,
     /// What those who wait for it were last told.
@@ -34,14 +39,14 @@ pub(crate) struct Declaration {
     generation: Option<i64>,
 }
 
-/// One login.
+/// One login. Its token is given back when nobody holds it any more.
 pub(crate) struct Link {
     connection: Connection,
     login: Login,
-    /// Carries the session's token; clones work without the session's lock.
-    pub(crate) client: Client,
+    /// Carries the session's token, and works without the session's lock.
+    client: Client,
     /// Only the provider's own reconcile takes it.
-    pub(crate) session: tokio::sync::Mutex<Session>,
+    pub(crate) session: Arc<tokio::sync::Mutex<Session>>,
     /// When a new token was last asked for because Vault refused the one before.
     refused: Mutex<Option<Instant>>,
 }
@@ -57,7 +62,8 @@ impl Declaration {
 }
 
 impl Providers {
-    /// The link that talks to this server by this login: the one there is, or a new one in its place.
+    /// The link that talks to this server by this login: the one there is, or a new one. The one there
+    /// is goes on to serve until the new one works ([`Self::note`]).
     pub(crate) fn link(&self, name: &str, connection: Connection, login: Login) -> Result<Arc<Link>, Error> {
         let mut entries = self.entries();
         let entry = entries.entry(name.to_owned()).or_default();
@@ -68,24 +74,16 @@ impl Providers {
             return Ok(Arc::clone(link));
         }
         let client = Client::new(&connection)?;
-        let session = tokio::sync::Mutex::new(Session::new(client.clone(), login.clone()));
+        let session = Session::new(client.clone(), login.clone());
         let link = Arc::new(Link {
             connection,
             login,
             client,
-            session,
+            session: Arc::new(tokio::sync::Mutex::new(session)),
             refused: Mutex::default(),
         });
-        let old = std::mem::replace(
-            entry,
-            Entry {
-                link: Some(Arc::clone(&link)),
-                ..Entry::default()
-            },
-        );
-        if let Some(old) = old.link {
-            tokio::spawn(async move { old.end().await });
-        }
+        entry.link = Some(Arc::clone(&link));
+        entry.swept = false;
         Ok(link)
     }
 
@@ -95,6 +93,12 @@ impl Providers {
     pub(crate) fn note(&self, name: &str, declaration: Declaration, state: &Result<(), Problem>) -> bool {
         let mut entries = self.entries();
         let entry = entries.entry(name.to_owned()).or_default();
+        match state {
+            Ok(()) => entry.serving.clone_from(&entry.link),
+            // Whatever is undeclared meanwhile is left behind.
+            Err(problem) if problem.reason == Reason::Paused => entry.swept = false,
+            Err(_) => {}
+        }
         let new = (declaration, state.clone());
         let before = entry.state.replace(new.clone());
         let same = before
@@ -135,31 +139,26 @@ impl Providers {
 
     /// A provider is gone.
     pub(crate) fn remove(&self, name: &str) {
-        let link = self.entries().remove(name).and_then(|entry| entry.link);
-        if let Some(link) = link {
-            tokio::spawn(async move { link.end().await });
-        }
+        self.entries().remove(name);
     }
 
     /// Ends every session.
     pub(crate) async fn end(&self) {
-        let links: Vec<_> = self
-            .entries()
-            .drain()
-            .filter_map(|(_, entry)| entry.link)
-            .collect();
-        futures::future::join_all(links.iter().map(|link| link.end())).await;
+        let entries: Vec<_> = self.entries().drain().map(|(_, entry)| entry).collect();
+        let links = entries.iter().flat_map(|entry| [&entry.link, &entry.serving]);
+        let ends = links.flatten().map(|link| end(Arc::clone(&link.session)));
+        futures::future::join_all(ends).await;
     }
 
     /// A client that is logged in, or why there is none.
-    pub(crate) fn client(&self, name: &str) -> Result<Client, Problem> {
+    pub(crate) fn client(&self, name: &str) -> Result<Arc<Link>, Problem> {
         let entries = self.entries();
         let entry = entries.get(name);
         match (
-            entry.and_then(|entry| entry.link.as_ref()),
+            entry.and_then(|entry| entry.serving.as_ref()),
             entry.and_then(|entry| entry.state.as_ref()),
         ) {
-            (Some(link), Some((_, Ok(())))) => Ok(link.client.clone()),
+            (Some(link), Some((_, Ok(())))) => Ok(Arc::clone(link)),
             (_, Some((_, Err(problem)))) => Err(Problem::new(
                 problem.reason,
                 // The provider's own condition has the details, which may change by the minute.
@@ -187,19 +186,31 @@ impl Link {
         }
         may
     }
+}
 
-    /// Gives the token back. If that does not work it ends at its time to live.
-    async fn end(&self) {
-        let revoked = timeout(REVOKE_DEADLINE, async {
-            self.session.lock().await.revoke().await
-        })
-        .await;
-        if !matches!(revoked, Ok(Ok(()))) {
-            tracing::debug!(
-                address = self.client.address(),
-                "the operator's token was not revoked"
-            );
+impl Deref for Link {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(end(Arc::clone(&self.session)));
         }
+    }
+}
+
+/// Gives a session's token back. If that does not work it ends at its time to live.
+async fn end(session: Arc<tokio::sync::Mutex<Session>>) {
+    let mut session = session.lock().await;
+    let revoked = timeout(REVOKE_DEADLINE, session.revoke()).await;
+    if !matches!(revoked, Ok(Ok(()))) {
+        let address = session.client().address();
+        tracing::debug!(address, "the operator's token was not revoked");
     }
 }
 
@@ -250,5 +261,30 @@ mod tests {
             providers.note("p", declared(2), &away(Reason::VaultUnreachable)),
             "it never was there as declared"
         );
+    }
+
+    #[test]
+    fn a_login_serves_until_the_next_one_works() {
+        // Whoever comes second finds it installed.
+        let _ = keystead_runtime::crypto::install();
+        let providers = Providers::default();
+        let link = |port: u16| {
+            let connection = Connection {
+                address: format!("http://127.0.0.1:{port}"),
+                ..Connection::default()
+            };
+            let login = Login::Token("s.given".into());
+            providers.link("p", connection, login).unwrap()
+        };
+        let serving = || providers.client("p").map(|link| link.address().to_owned());
+        let first = link(1);
+        assert!(serving().is_err(), "it was not seen to work yet");
+        providers.note("p", declared(1), &Ok(()));
+        assert!(Arc::ptr_eq(&link(1), &first), "nothing differs");
+        link(2);
+        assert_eq!(serving().as_deref(), Ok("http://127.0.0.1:1"));
+        providers.note("p", declared(1), &Ok(()));
+        assert_eq!(serving().as_deref(), Ok("http://127.0.0.1:2"));
+        assert_eq!(Arc::strong_count(&first), 1, "it ends with who still holds it");
     }
 }

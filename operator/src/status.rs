@@ -135,15 +135,14 @@ fn plan(
         }
     };
     let mut conditions = vec![ready];
-    match findings {
-        Some(findings) => conditions.extend(findings.iter().map(|finding| {
+    if let Some(findings) = findings {
+        conditions.extend(findings.iter().map(|finding| {
             let status = if finding.holds { "True" } else { "False" };
             condition(finding.type_, status, finding.reason, &finding.message)
-        })),
-        None => {
-            let old = before.into_iter().flat_map(|before| &before.conditions);
-            conditions.extend(old.filter(|old| old.type_ != READY).cloned());
-        }
+        }));
+    } else {
+        let old = before.into_iter().flat_map(|before| &before.conditions);
+        conditions.extend(old.filter(|old| old.type_ != READY).cloned());
     }
     BasicStatus {
         observed_generation: generation,

@@ -38,6 +38,8 @@ impl Server {
         let client = Client::new(&Connection {
             address: vault.address.clone(),
             ca: vault.ca.clone(),
+            namespace: vault.namespace.clone(),
+            server_name: vault.server_name.clone(),
             ..Connection::default()
         })?;
         let login = Login::Jwt {

@@ -109,6 +109,9 @@ pub enum Error {
         /// What would be right.
         largest: usize,
     },
+    /// The place where a value is kept did not answer, or refused.
+    #[error("{0}")]
+    Source(String),
     /// A value to be written can't be had.
     #[error("{0}")]
     Value(String),
@@ -153,6 +156,7 @@ impl Error {
             Self::Conflict { .. } => Reason::Conflict,
             Self::Denied { .. } | Self::Login { .. } | Self::Token { .. } => Reason::VaultDenied,
             Self::Lost { .. } => Reason::Lost,
+            Self::Source(_) => Reason::KubernetesError,
             Self::NotFound { .. } | Self::Value(_) => Reason::NotFound,
             Self::Answer { .. } | Self::Jwt { .. } | Self::Refused { .. } => Reason::VaultError,
             Self::Sealed { .. } => Reason::VaultSealed,

@@ -1,12 +1,14 @@
 //! `SecretProvider`: what everything else of a provider is named and placed by.
 
-use crate::{Problem, World};
+use crate::{Key, Problem, World};
 use keystead_crds::SecretProvider;
 use keystead_crds::condition::Reason;
 use keystead_crds::names::is_dns_label;
-use keystead_vault::hcl::{is_plain_path, is_plain_segment};
+use keystead_crds::provider::{RoleLogin, WorkloadMethod};
+use keystead_vault::hcl::{self, OperatorPolicy, is_plain_path, is_plain_segment};
 use keystead_vault::name::Prefix;
 use keystead_vault::path::KvBase;
+use keystead_vault::rights::Right;
 use kube::ResourceExt as _;
 use std::sync::Arc;
 
@@ -68,5 +70,151 @@ pub fn prefix(world: &World, provider: &SecretProvider) -> Prefix {
     Prefix {
         cluster: world.cluster.clone(),
         provider: provider.name_any(),
+    }
+}
+
+/// Whether the operator's login can work: never by the mount whose keys it keeps, because nobody could
+/// mend a wrong key there.
+pub fn check_auth(provider: &SecretProvider) -> Result<(), Problem> {
+    let (auth, workloads) = (&provider.spec.vault.auth, &provider.spec.workload_auth);
+    for (method, login) in [("kubernetes", &auth.kubernetes), ("jwt", &auth.jwt)] {
+        let kept = method == "jwt" || workloads.method == WorkloadMethod::Jwt;
+        let mount = login.as_ref().map(|login| login_mount(method, login));
+        // Vault folds the case of mounts' paths.
+        if let Some(mount) = mount.filter(|mount| kept && mount.eq_ignore_ascii_case(&workloads.mount)) {
+            return Err(Problem::new(
+                Reason::Invalid,
+                format!(
+                    "spec.vault.auth.{method}.mount: {mount} is spec.workloadAuth.mount too, and the operator keeps that mount's keys; give the operator a mount of its own"
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The auth mount of a login: its method's usual one where it names none.
+pub fn login_mount<'a>(method: &'a str, login: &'a RoleLogin) -> &'a str {
+    login.mount.as_deref().unwrap_or(method)
+}
+
+/// The Secrets that it names.
+pub fn secrets(provider: &SecretProvider) -> impl Iterator<Item = Key> {
+    let vault = &provider.spec.vault;
+    let app_role = vault.auth.app_role.as_ref().map(|login| &login.secret_id_ref);
+    let keys = [
+        vault.ca_secret_ref.as_ref(),
+        app_role,
+        vault.auth.token_secret_ref.as_ref(),
+    ];
+    let keys = keys.into_iter().flatten().map(|key| (&key.namespace, &key.name));
+    let whole = vault.client_certificate_ref.as_ref();
+    let whole = whole.map(|secret| (&secret.namespace, &secret.name));
+    keys.chain(whole).map(|(namespace, name)| Key {
+        namespace: namespace.clone(),
+        name: name.clone(),
+    })
+}
+
+/// What the operator's token must be allowed to do.
+pub fn rights(world: &World, provider: &SecretProvider) -> Vec<Right> {
+    let (vault, workloads) = (&provider.spec.vault, &provider.spec.workload_auth);
+    let mut rights = hcl::operator_rights(&OperatorPolicy {
+        cluster: &world.cluster,
+        workload_mount: &workloads.mount,
+        kv_mount: &vault.mounts.kv,
+        prefix: &vault.path_prefix,
+        manage_mounts: vault.manage_mounts,
+    });
+    if workloads.method == WorkloadMethod::Kubernetes {
+        // There are no keys to keep.
+        let config = format!("auth/{}/config", workloads.mount);
+        rights.retain(|right| right.path != config);
+    }
+    rights
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures;
+    use serde_json::{Value, json};
+
+    fn provider(vault: &Value, method: &str) -> SecretProvider {
+        let mut spec = json!({
+            "environment": "production",
+            "vault": { "address": "https://vault:8200" },
+            "workloadAuth": { "method": method, "mount": "pods" },
+        });
+        for (name, value) in vault.as_object().unwrap() {
+            spec["vault"][name] = value.clone();
+        }
+        SecretProvider::new("p", serde_json::from_value(spec).unwrap())
+    }
+
+    #[test]
+    fn the_operator_has_a_mount_of_its_own() {
+        let check = |auth: Value, method| check_auth(&provider(&json!({ "auth": auth }), method));
+        for (auth, method) in [
+            (json!({"jwt": {"mount": "pods", "role": "r"}}), "Jwt"),
+            (json!({"jwt": {"mount": "Pods", "role": "r"}}), "Kubernetes"),
+            (json!({"kubernetes": {"mount": "pods", "role": "r"}}), "Jwt"),
+        ] {
+            let problem = check(auth, method).unwrap_err();
+            assert_eq!(problem.reason, Reason::Invalid);
+            assert!(
+                problem.message.contains("give the operator a mount of its own"),
+                "{problem}"
+            );
+        }
+        for auth in [
+            json!({"jwt": {"role": "r"}}),
+            json!({"kubernetes": {"role": "r"}}),
+            json!({"appRole": {"mount": "pods", "roleId": "r", "secretIdRef": {"namespace": "n", "name": "s", "key": "k"}}}),
+        ] {
+            assert_eq!(check(auth, "Jwt"), Ok(()));
+        }
+        let shared = json!({"kubernetes": {"mount": "pods", "role": "r"}});
+        assert_eq!(check(shared, "Kubernetes"), Ok(()));
+    }
+
+    #[test]
+    fn every_secret_is_known() {
+        let key = |name: &str| json!({"namespace": "n", "name": name, "key": "k"});
+        let provider = |auth: Value| {
+            provider(
+                &json!({
+                    "auth": auth,
+                    "caSecretRef": key("ca"),
+                    "clientCertificateRef": {"namespace": "n", "name": "tls"},
+                }),
+                "Jwt",
+            )
+        };
+        for (auth, own) in [
+            (
+                json!({"appRole": {"roleId": "r", "secretIdRef": key("id")}}),
+                "id",
+            ),
+            (json!({"tokenSecretRef": key("token")}), "token"),
+        ] {
+            let names: Vec<String> = secrets(&provider(auth)).map(|key| key.name).collect();
+            assert_eq!(names, ["ca", own, "tls"]);
+        }
+    }
+
+    #[test]
+    fn rights_are_those_of_the_method() {
+        let world = fixtures::world([], []);
+        let has = |mut vault: Value, method, path: &str| {
+            vault["auth"] = json!({"jwt": {"role": "r"}});
+            let rights = rights(&world, &provider(&vault, method));
+            rights.iter().any(|right| right.path == path)
+        };
+        assert!(has(json!({}), "Jwt", "auth/pods/config"));
+        assert!(!has(json!({}), "Kubernetes", "auth/pods/config"));
+        assert!(has(json!({"pathPrefix": "ks"}), "Jwt", "kv/data/ks/*"));
+        assert!(has(json!({"manageMounts": true}), "Jwt", "sys/mounts/kv"));
+        assert!(!has(json!({}), "Jwt", "sys/mounts/kv"));
     }
 }

@@ -1,46 +1,53 @@
 //! A provider: the operator's login there, what must be known of its Vault, and its status.
 
-use super::{Next, jitter, kubernetes};
+mod mounts;
+mod sweep;
+
+use super::{Next, RECHECK, jitter, kubernetes};
 use crate::affected;
 use crate::context::Context;
 use crate::providers::{Declaration, Link};
-use crate::queue::Unit;
-use crate::status;
+use crate::status::{self, Finding};
 use crate::watch::Declared as _;
-use keystead_cluster::keys::{self, Published};
-use keystead_cluster::{Values, authorities};
-use keystead_compile::kinds::binding::Account;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+use keystead_cluster::{Values, connection};
 use keystead_compile::kinds::provider;
-use keystead_compile::{Key, Problem, ProviderFacts};
+use keystead_compile::{Key, Problem, ProviderFacts, pause};
 use keystead_crds::SecretProvider;
-use keystead_crds::condition::Reason;
-use keystead_crds::provider::{ProviderStatus, WorkloadMethod};
-use keystead_vault::engine::{self, Action};
-use keystead_vault::name::Letter;
-use keystead_vault::object::{Object, SigningKeys};
-use keystead_vault::{Client, Connection, Error, Login};
+use keystead_crds::common::BasicStatus;
+use keystead_crds::condition::{PERMITTED, Reason};
+use keystead_crds::provider::ProviderStatus;
+use keystead_vault::rights::{self, Lacking};
+use keystead_vault::{Client, Error, Health};
 use kube::{Api, ResourceExt as _};
-use serde::Deserialize;
 use serde::de::IgnoredAny;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// How often Vault is asked whether it is there and the token good.
-const CHECK: Duration = Duration::from_secs(30);
+const CHECK: Duration = Duration::from_secs(10);
 /// How often it is looked for while it is away.
 const AWAY: Duration = Duration::from_secs(5);
 /// Least time between two logins because Vault refuses a token that is not old: then rights are
 /// missing, and each login would leave a token at Vault.
 const REFUSED_PAUSE: Duration = Duration::from_mins(5);
 
+/// What a look at a provider's Vault found, as far as it came.
+#[derive(Default)]
+struct Seen {
+    health: Option<Health>,
+    lacking: Option<Vec<Lacking>>,
+}
+
 pub(super) async fn reconcile(context: &Arc<Context>, name: &str) -> Result<Next, Problem> {
     let Some(object) = served(context, name) else {
         context.providers.remove(name);
         return Ok(Next::OnChange);
     };
-    let result = connect(context, &object).await;
+    let mut seen = Seen::default();
+    let result = look(context, &object, &mut seen).await;
     let state = result.clone().map(|_| ());
     if context.providers.note(name, Declaration::of(&object), &state) {
         for unit in affected::dependants(&context.world(), name) {
@@ -48,19 +55,9 @@ pub(super) async fn reconcile(context: &Arc<Context>, name: &str) -> Result<Next
         }
     }
     if state.is_ok() && !context.providers.is_swept(name) {
-        sweep(context, &object).await;
+        sweep::sweep(context, &object).await;
     }
-    let api = Api::all(context.client.clone());
-    let written = status::report(context, api, &*object, result.as_ref().err(), None, |basic| {
-        ProviderStatus {
-            basic,
-            ..ProviderStatus::default()
-        }
-    })
-    .await;
-    if let Some(new) = written.map_err(|error| kubernetes(&error))? {
-        SecretProvider::remember(&mut context.world_mut(), &Key::of(&new), new);
-    }
+    report(context, &object, &seen, &state).await?;
     match result {
         Ok(due) => Ok(Next::After(
             due.saturating_duration_since(Instant::now()).min(jitter(CHECK)),
@@ -78,11 +75,8 @@ pub(super) async fn observe(context: &Arc<Context>, name: &str) -> Result<Next, 
     let Some(object) = served(context, name) else {
         return Ok(Next::OnChange);
     };
-    let ca = authorities(&context.client, &object).await?;
-    context
-        .world_mut()
-        .set_facts(name, ProviderFacts { ca, accessor: None });
-    Ok(Next::After(jitter(CHECK)))
+    authorities(context, &object).await?;
+    Ok(Next::After(jitter(RECHECK)))
 }
 
 /// A provider that is there and this operator's.
@@ -92,53 +86,58 @@ fn served(context: &Context, name: &str) -> Option<Arc<SecretProvider>> {
 }
 
 /// Logs in or keeps the login, and finds out what compiling needs. Answers when the login is due.
-async fn connect(context: &Context, object: &SecretProvider) -> Result<Instant, Problem> {
+async fn look(context: &Context, object: &SecretProvider, seen: &mut Seen) -> Result<Instant, Problem> {
     let name = object.name_any();
-    let mut facts = context.world().facts(&name).cloned().unwrap_or_default();
-    facts.ca = authorities(&context.client, object).await?;
-    learn(context, &name, facts.clone());
-    let connection = Connection {
-        address: object.spec.vault.address.clone(),
-        ca: facts.ca.clone(),
-        ..Connection::default()
-    };
-    let auth = &object.spec.vault.auth;
-    let role = auth.kubernetes.as_ref().or(auth.jwt.as_ref());
-    let role =
-        role.ok_or_else(|| Problem::new(Reason::Invalid, "spec.vault.auth needs kubernetes or jwt"))?;
-    let method = if auth.kubernetes.is_some() {
-        "kubernetes"
-    } else {
-        "jwt"
-    };
-    let login = Login::Jwt {
-        mount: role.mount.clone().unwrap_or_else(|| method.into()),
-        role: role.role.clone(),
-        jwt_file: context.vault_token_file.clone(),
-    };
-    let link = context.providers.link(&name, connection, login)?;
+    let trusted = authorities(context, object).await;
+    pause::check(&context.world(), object, &name)?;
+    let mut facts = trusted?;
+    let link = link(context, object, facts.ca.clone()).await?;
+    let health = link.health().await?;
+    let sealed = health.sealed;
+    seen.health = Some(health);
+    if sealed {
+        let address = link.address().to_owned();
+        return Err(Error::Sealed { address }.into());
+    }
     let due = keep(&link).await?;
-    facts.accessor = match object.spec.workload_auth.method {
-        WorkloadMethod::Jwt => {
-            Some(jwt_mount(context, &link.client, &object.spec.workload_auth.mount).await?)
-        }
-        WorkloadMethod::Kubernetes => None,
-    };
+    let needed = provider::rights(&context.world(), object);
+    seen.lacking = Some(rights::lacking(&link, &needed).await?);
+    facts.accessor = mounts::check(context, &link, object).await?;
     learn(context, &name, facts);
     Ok(due)
+}
+
+/// Whom to trust, noted at once: pods are told even while Vault is away.
+async fn authorities(context: &Context, object: &SecretProvider) -> Result<ProviderFacts, Problem> {
+    let name = object.name_any();
+    let ca = connection::authorities(&Values::new(&context.client), object).await?;
+    let known = context.world().facts(&name).cloned().unwrap_or_default();
+    let facts = ProviderFacts { ca, ..known };
+    learn(context, &name, facts.clone());
+    Ok(facts)
+}
+
+/// The login as it is declared now, with the Secrets as they are now.
+async fn link(context: &Context, object: &SecretProvider, ca: Option<String>) -> Result<Arc<Link>, Problem> {
+    provider::check_auth(object)?;
+    let values = Values::new(&context.client);
+    let connection = connection::connection(&values, object, ca).await?;
+    let login = connection::login(&values, object, &context.vault_token_file).await?;
+    let link = context.providers.link(&object.name_any(), connection, login);
+    link.map_err(|error| Problem::new(error.reason(), format!("spec.vault: {error}")))
 }
 
 /// Keeps the session, and sees that Vault still takes its token.
 async fn keep(link: &Link) -> Result<Instant, Error> {
     let mut session = link.session.lock().await;
     session.keep().await?;
-    if let Err(error) = look_up(&link.client).await {
+    if let Err(error) = look_up(link).await {
         if !error.is_denied() || !link.may_log_in_anew(REFUSED_PAUSE) {
             return Err(error);
         }
         session.forget();
         session.keep().await?;
-        look_up(&link.client).await?;
+        look_up(link).await?;
     }
     Ok(session.due())
 }
@@ -159,79 +158,70 @@ fn learn(context: &Context, name: &str, facts: ProviderFacts) {
     }
 }
 
-/// Brings the cluster's signing keys into its jwt mount; answers the mount's accessor.
-async fn jwt_mount(context: &Context, client: &Client, mount: &str) -> Result<String, Problem> {
-    let accessor = accessor(client, mount).await?;
-    let Published { issuer, keys } = keys::published(&context.client).await?;
-    let object = Object::SigningKeys(SigningKeys {
-        mount: mount.to_owned(),
-        keys,
-        issuer,
-    });
-    let applied = engine::apply(client, &Values::new(&context.client), &object).await?;
-    if applied.action != Action::Unchanged {
-        tracing::info!(mount, "wrote the cluster's signing keys to Vault");
+// === status ===
+
+async fn report(
+    context: &Context,
+    object: &SecretProvider,
+    seen: &Seen,
+    state: &Result<(), Problem>,
+) -> Result<(), Problem> {
+    let before = object.status.clone().unwrap_or_default();
+    let findings = seen.lacking.as_deref().map(|lacking| [permitted(lacking)]);
+    let findings = findings.as_ref().map(<[Finding; 1]>::as_slice);
+    let build = |basic| status_of(before, basic, seen, state, Timestamp::now());
+    let api = Api::all(context.client.clone());
+    let written = status::report(context, api, object, state.as_ref().err(), findings, build).await;
+    if let Some(new) = written.map_err(|error| kubernetes(&error))? {
+        SecretProvider::remember(&mut context.world_mut(), &Key::of(&new), new);
     }
-    Ok(accessor)
+    Ok(())
 }
 
-/// The accessor of an auth mount, by the one path that needs no further rights.
-async fn accessor(client: &Client, mount: &str) -> Result<String, Problem> {
-    #[derive(Deserialize)]
-    struct Mount {
-        accessor: String,
-    }
-    match client
-        .read::<Mount>(&format!("sys/internal/ui/mounts/auth/{mount}"))
-        .await
+/// What is known of the server now.
+fn status_of(
+    before: ProviderStatus,
+    basic: BasicStatus,
+    seen: &Seen,
+    state: &Result<(), Problem>,
+    now: Timestamp,
+) -> ProviderStatus {
+    if state
+        .as_ref()
+        .is_err_and(|problem| problem.reason == Reason::Paused)
     {
-        Ok(found) => Ok(found.accessor),
-        Err(Error::Denied { .. } | Error::NotFound { .. }) => Err(Problem::new(
-            Reason::VaultDenied,
-            format!(
-                "spec.workloadAuth.mount: there is no auth mount {mount} in Vault, or the operator's policy does not know it; run kubectl keystead bootstrap"
-            ),
-        )),
-        Err(error) => Err(error.into()),
+        return ProviderStatus { basic, ..before };
+    }
+    let version = seen.health.as_ref().map(|health| health.version.clone());
+    ProviderStatus {
+        basic,
+        version: version.filter(|version| !version.is_empty()).or(before.version),
+        sealed: seen.health.as_ref().map(|health| health.sealed),
+        reachable_since: state.is_ok().then(|| before.reachable_since.unwrap_or(Time(now))),
     }
 }
 
-/// What was undeclared while nobody looked goes, by the reconciles of its accounts.
-async fn sweep(context: &Context, object: &SecretProvider) {
-    match left_behind(context, object).await {
-        Ok(units) => {
-            for unit in units {
-                context.queue.push(unit);
-            }
-            context.providers.note_swept(&object.name_any());
-        }
-        Err(problem) => {
-            tracing::warn!(provider = object.name_any(), %problem, "what is left behind in Vault can't be listed yet");
-        }
+/// Whether the operator's token may do all that it should, in words.
+fn permitted(lacking: &[Lacking]) -> Finding {
+    let (reason, message) = if lacking.is_empty() {
+        let message = "the operator's token may do all that it should";
+        (Reason::Permitted, message.to_owned())
+    } else {
+        let missing: Vec<String> = lacking.iter().map(|Lacking(right)| right.to_string()).collect();
+        let message = format!(
+            "the operator's token lacks {}; run kubectl keystead bootstrap",
+            missing.join("; ")
+        );
+        (Reason::VaultDenied, message)
+    };
+    Finding {
+        type_: PERMITTED,
+        holds: lacking.is_empty(),
+        reason,
+        message,
+        warns: !lacking.is_empty(),
     }
 }
 
-/// Accounts that have a policy or a role of this provider in Vault: by their names they are ours,
-/// and whichever no binding names any more is removed by its own reconcile.
-async fn left_behind(context: &Context, object: &SecretProvider) -> Result<BTreeSet<Unit>, Problem> {
-    let client = context.providers.client(&object.name_any())?;
-    let prefix = provider::prefix(&context.world(), object);
-    let mut names = client.list("sys/policies/acl").await?;
-    names.extend(
-        client
-            .list(&format!("auth/{}/role", object.spec.workload_auth.mount))
-            .await?,
-    );
-    let accounts = names
-        .iter()
-        .filter_map(|name| prefix.parse(Letter::ServiceAccount, name));
-    Ok(accounts
-        .map(|(namespace, name)| {
-            Unit::Account(Account {
-                provider: object.name_any(),
-                namespace: namespace.into(),
-                name: name.into(),
-            })
-        })
-        .collect())
-}
+#[cfg(test)]
+mod tests;

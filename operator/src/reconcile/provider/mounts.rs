@@ -1,0 +1,111 @@
+//! What a provider needs to be mounted in its Vault: the KV engine, and the pods' auth method with the
+//! cluster's signing keys.
+
+use crate::context::Context;
+use keystead_cluster::Values;
+use keystead_cluster::keys::{self, Published};
+use keystead_compile::Problem;
+use keystead_crds::SecretProvider;
+use keystead_crds::condition::Reason;
+use keystead_crds::provider::{VaultConnection, WorkloadMethod};
+use keystead_vault::engine::{self, Action};
+use keystead_vault::object::{Mount, MountKind, Object, SigningKeys};
+use keystead_vault::{Client, Error};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// What Vault tells everyone who may use a mount, without further rights.
+#[derive(Deserialize)]
+struct Found {
+    accessor: String,
+    #[serde(rename = "type")]
+    engine: String,
+    #[serde(default)]
+    options: Option<BTreeMap<String, String>>,
+}
+
+/// Sees that everything is mounted. Answers the accessor of the pods' jwt mount, where that is how they
+/// log in.
+pub(super) async fn check(
+    context: &Context,
+    client: &Client,
+    object: &SecretProvider,
+) -> Result<Option<String>, Problem> {
+    let (vault, workloads) = (&object.spec.vault, &object.spec.workload_auth);
+    if vault.manage_mounts {
+        mount(context, client, vault).await?;
+    } else {
+        engine_is_there(client, &vault.mounts.kv).await?;
+    }
+    if workloads.method == WorkloadMethod::Kubernetes {
+        return Ok(None);
+    }
+    let mount = &workloads.mount;
+    let missing = "there is no such auth mount in Vault, or the operator's policy does not know it; run kubectl keystead bootstrap";
+    let found = find(client, "workloadAuth.mount", &format!("auth/{mount}"), missing).await?;
+    keep_keys(context, client, mount).await?;
+    Ok(Some(found.accessor))
+}
+
+/// Mounts the KV engine where it is missing.
+async fn mount(context: &Context, client: &Client, vault: &VaultConnection) -> Result<(), Problem> {
+    let path = vault.mounts.kv.clone();
+    let object = Object::Mount(Mount {
+        path,
+        kind: MountKind::Kv2,
+    });
+    let applied = engine::apply(client, &Values::new(&context.client), &object).await;
+    let applied = applied.map_err(|error| {
+        let problem = Problem::from(error);
+        Problem::new(problem.reason, format!("spec.vault.mounts.kv: {problem}"))
+    })?;
+    if applied.action != Action::Unchanged {
+        tracing::info!(%object, "mounted a secret engine in Vault");
+    }
+    Ok(())
+}
+
+/// Holds that somebody else has mounted the KV engine.
+async fn engine_is_there(client: &Client, path: &str) -> Result<(), Problem> {
+    let missing = "there is no such secret engine in Vault, or the operator's policy does not know it; run kubectl keystead bootstrap, or let the operator mount it (spec.vault.manageMounts)";
+    let found = find(client, "vault.mounts.kv", path, missing).await?;
+    let version = found.options.as_ref().and_then(|options| options.get("version"));
+    if found.engine == "kv" && version.is_some_and(|version| version == "2") {
+        return Ok(());
+    }
+    Err(Problem::new(
+        Reason::Conflict,
+        format!(
+            "spec.vault.mounts.kv: {path} is of type {} version {}, and the KV engine of version 2 is needed",
+            found.engine,
+            version.map_or("1", String::as_str)
+        ),
+    ))
+}
+
+/// A mount that a field of the spec names, by the one path that needs no further rights.
+async fn find(client: &Client, field: &str, path: &str, missing: &str) -> Result<Found, Problem> {
+    match client.read(&format!("sys/internal/ui/mounts/{path}")).await {
+        Ok(found) => Ok(found),
+        Err(Error::Denied { .. } | Error::NotFound { .. }) => Err(Problem::new(
+            Reason::VaultDenied,
+            format!("spec.{field}: {path}: {missing}"),
+        )),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Brings the cluster's signing keys into its jwt mount.
+async fn keep_keys(context: &Context, client: &Client, mount: &str) -> Result<(), Problem> {
+    let Published { issuer, keys } = keys::published(&context.client).await?;
+    let object = Object::SigningKeys(SigningKeys {
+        mount: mount.to_owned(),
+        keys,
+        issuer,
+    });
+    let applied = engine::apply(client, &Values::new(&context.client), &object).await?;
+    if applied.action != Action::Unchanged {
+        tracing::info!(mount, "wrote the cluster's signing keys to Vault");
+    }
+    Ok(())
+}
