@@ -4,6 +4,7 @@
 pub mod affected;
 pub mod args;
 mod context;
+mod definitions;
 mod directory;
 mod events;
 mod lease;

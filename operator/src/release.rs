@@ -3,7 +3,7 @@
 
 use crate::args::Args;
 use crate::lease::Election;
-use crate::run::{Error, connect};
+use crate::run::{Error, READ_DEADLINE, connect};
 use k8s_openapi::api::apps::v1::Deployment;
 use keystead_cluster::{call, release};
 use keystead_compile::Problem;
@@ -21,7 +21,7 @@ const STOP_DEADLINE: Duration = Duration::from_mins(1);
 /// Takes the finalizer off every Credential that is not known to be of another class.
 pub async fn release(args: Args) -> Result<(), Error> {
     let shutdown = shutdown::on_signals().map_err(Error::Signals)?;
-    let client = connect().await?;
+    let client = connect(Some(READ_DEADLINE)).await?;
     let_go(&client, args, &shutdown).await.map_err(Error::Release)
 }
 

@@ -6,7 +6,7 @@ use crate::directory::WorldDirectory;
 use crate::lease::Election;
 use crate::metrics::Metrics;
 use crate::webhook;
-use crate::{reconcile, watch};
+use crate::{definitions, reconcile, watch};
 use keystead_cluster::connect;
 use keystead_compile::{Problem, World};
 use keystead_crds::{Credential, SecretBinding, SecretProvider, SecretScope};
@@ -18,6 +18,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+/// Longest time that an answer of the API server may stand still.
+pub(crate) const READ_DEADLINE: Duration = Duration::from_secs(15);
 /// How often the start looks whether every watch has listed.
 const SYNC_POLL: Duration = Duration::from_millis(20);
 
@@ -60,7 +62,8 @@ pub async fn run(args: Args) -> Result<(), Error> {
         ..
     } = args;
     let shutdown = shutdown::on_signals().map_err(Error::Signals)?;
-    let client = connect().await?;
+    let watches = connect(None).await?;
+    let client = connect(Some(READ_DEADLINE)).await?;
     let registry = Registry::new();
     let readiness = Readiness::default();
     let metrics = Metrics::register(&registry).map_err(Error::Metrics)?;
@@ -81,7 +84,7 @@ pub async fn run(args: Args) -> Result<(), Error> {
     let probes = Probes::bind(admin_listen, readiness.clone(), registry.clone())
         .await
         .map_err(Error::Probes)?;
-    let (watches, listed) = watches(&context, &readiness, &shutdown);
+    let (watches, listed) = self::watches(&context, watches, &readiness, &shutdown);
     let aborted = shutdown.clone();
 
     let election = lease.map(|name| {
@@ -151,18 +154,24 @@ async fn reconcile(
     Ok(())
 }
 
-/// A client whose every call ends, and that leaves retries to the queue.
-pub(crate) async fn connect() -> Result<Client, Error> {
-    let config = connect::config(None).await.map_err(Error::Connect)?;
+/// A client that leaves retries to the queue. None of its answers stands still for longer than `silence`;
+/// watches have none, because they are silent for minutes, and kube ends those that are so for too long.
+pub(crate) async fn connect(silence: Option<Duration>) -> Result<Client, Error> {
+    let mut config = connect::config(None).await.map_err(Error::Connect)?;
+    config.read_timeout = silence;
+    // A connection that was kept does not end just when it is used again.
+    config.reset_reader_on_write = true;
     connect::client(config).map_err(Error::Connect)
 }
 
-/// Every watch, and whether each has listed.
+/// Every watch, begun when every kind is there, and whether each has listed.
 fn watches(
     context: &Arc<Context>,
+    client: Client,
     readiness: &Readiness,
     shutdown: &Shutdown,
 ) -> (impl Future<Output = ()> + use<>, [Condition; 6]) {
+    let there = readiness.register("definitions (CRDs) of the kinds");
     let listed = [
         "SecretProviders",
         "SecretScopes",
@@ -175,13 +184,21 @@ fn watches(
     let [providers, scopes, credentials, bindings, namespaces, secrets] = listed.clone();
     let (context, shutdown) = (Arc::clone(context), shutdown.clone());
     let watches = async move {
+        if !definitions::all_there(&context.client, &there, &shutdown).await {
+            return;
+        }
+        let source = watch::Source {
+            client,
+            context,
+            shutdown,
+        };
         tokio::join!(
-            watch::declared::<SecretProvider>(Arc::clone(&context), providers, shutdown.clone()),
-            watch::declared::<SecretScope>(Arc::clone(&context), scopes, shutdown.clone()),
-            watch::declared::<Credential>(Arc::clone(&context), credentials, shutdown.clone()),
-            watch::declared::<SecretBinding>(Arc::clone(&context), bindings, shutdown.clone()),
-            watch::namespaces(Arc::clone(&context), namespaces, shutdown.clone()),
-            watch::secrets(context, secrets, shutdown),
+            watch::declared::<SecretProvider>(&source, providers),
+            watch::declared::<SecretScope>(&source, scopes),
+            watch::declared::<Credential>(&source, credentials),
+            watch::declared::<SecretBinding>(&source, bindings),
+            watch::namespaces(&source, namespaces),
+            watch::secrets(&source, secrets),
         );
     };
     (watches, listed)

@@ -11,7 +11,7 @@ use keystead_crds::{Credential, SecretBinding, SecretProvider, SecretScope};
 use keystead_runtime::{Shutdown, probes::Condition};
 use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::{WatchStreamExt as _, watcher};
-use kube::{Api, Resource, ResourceExt as _};
+use kube::{Api, Client, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -22,6 +22,14 @@ use std::sync::Arc;
 const WATCH_SECONDS: u32 = 200;
 /// Objects per page of a list.
 const PAGE: u32 = 200;
+
+/// What every watch needs.
+pub(crate) struct Source {
+    /// May wait for long.
+    pub(crate) client: Client,
+    pub(crate) context: Arc<Context>,
+    pub(crate) shutdown: Shutdown,
+}
 
 /// A kind of ours, as the world keeps it.
 pub(crate) trait Declared:
@@ -49,41 +57,51 @@ pub(crate) trait Declared:
 }
 
 /// Watches one of our kinds until the end.
-pub(crate) async fn declared<K: Declared>(context: Arc<Context>, listed: Condition, shutdown: Shutdown) {
-    let api: Api<DeserializeGuard<K>> = Api::all(context.client.clone());
+pub(crate) async fn declared<K: Declared>(source: &Source, listed: Condition) {
+    let Source {
+        client,
+        context,
+        shutdown,
+    } = source;
+    let api: Api<DeserializeGuard<K>> = Api::all(client.clone());
     let stream = watcher(api, config()).default_backoff();
     let mut unseen = BTreeSet::new();
     follow(stream, shutdown, K::kind(&()).as_ref(), |event| match event {
         watcher::Event::Init => unseen = K::keys(&context.world()),
         watcher::Event::InitApply(guard) => {
             unseen.remove(&Key::of(&guard));
-            store(&context, guard, listed.is_met());
+            store(context, guard, listed.is_met());
         }
         watcher::Event::InitDone => {
             for key in std::mem::take(&mut unseen) {
-                change::<K>(&context, &key, None, listed.is_met());
+                change::<K>(context, &key, None, listed.is_met());
             }
             listed.set(true);
         }
-        watcher::Event::Apply(guard) => store(&context, guard, listed.is_met()),
+        watcher::Event::Apply(guard) => store(context, guard, listed.is_met()),
         watcher::Event::Delete(guard) => {
             let key = Key::of(&guard);
             K::note_unreadable(&mut context.world_mut(), &key, false);
-            change::<K>(&context, &key, None, listed.is_met());
+            change::<K>(context, &key, None, listed.is_met());
         }
     })
     .await;
 }
 
 /// Watches the labels of namespaces until the end.
-pub(crate) async fn namespaces(context: Arc<Context>, listed: Condition, shutdown: Shutdown) {
-    let api: Api<PartialObjectMeta<Namespace>> = Api::all(context.client.clone());
+pub(crate) async fn namespaces(source: &Source, listed: Condition) {
+    let Source {
+        client,
+        context,
+        shutdown,
+    } = source;
+    let api: Api<PartialObjectMeta<Namespace>> = Api::all(client.clone());
     let stream = watcher(api, config()).default_backoff();
     let note = |namespace: &PartialObjectMeta<Namespace>, exists: bool| {
         let (name, labels) = (namespace.name_any(), namespace.labels().clone());
         let changed = context.world_mut().set_namespace(&name, exists.then_some(labels));
         if changed && listed.is_met() {
-            push(&context, affected::by_namespace(&context.world(), &name));
+            push(context, affected::by_namespace(&context.world(), &name));
         }
     };
     follow(stream, shutdown, "Namespace", |event| match event {
@@ -97,8 +115,13 @@ pub(crate) async fn namespaces(context: Arc<Context>, listed: Condition, shutdow
 }
 
 /// Watches for changed Secrets until the end. Nothing of them is kept.
-pub(crate) async fn secrets(context: Arc<Context>, listed: Condition, shutdown: Shutdown) {
-    let api: Api<PartialObjectMeta<Secret>> = Api::all(context.client.clone());
+pub(crate) async fn secrets(source: &Source, listed: Condition) {
+    let Source {
+        client,
+        context,
+        shutdown,
+    } = source;
+    let api: Api<PartialObjectMeta<Secret>> = Api::all(client.clone());
     let stream = watcher(api, config()).default_backoff();
     follow(stream, shutdown, "Secret", |event| match event {
         watcher::Event::Init => {}
@@ -107,7 +130,7 @@ pub(crate) async fn secrets(context: Arc<Context>, listed: Condition, shutdown: 
         | watcher::Event::Apply(secret)
         | watcher::Event::Delete(secret) => {
             if listed.is_met() {
-                push(&context, affected::by_secret(&context.world(), &Key::of(&secret)));
+                push(context, affected::by_secret(&context.world(), &Key::of(&secret)));
             }
         }
     })
@@ -117,7 +140,7 @@ pub(crate) async fn secrets(context: Arc<Context>, listed: Condition, shutdown: 
 /// Hands each event over until the end is asked for.
 async fn follow<K>(
     stream: impl Stream<Item = watcher::Result<watcher::Event<K>>>,
-    shutdown: Shutdown,
+    shutdown: &Shutdown,
     kind: &str,
     mut handle: impl FnMut(watcher::Event<K>),
 ) {

@@ -6,7 +6,7 @@ mod control_plane;
 mod images;
 mod namespace;
 mod node;
-mod pki;
+pub(crate) mod pki;
 mod process;
 mod shell;
 mod site;

@@ -14,27 +14,27 @@ use rcgen::{
 use serde_json::json;
 
 /// A certificate authority and the folder its certificates go to.
-pub(super) struct Authority {
+pub(crate) struct Authority {
     folder: PathBuf,
     issuer: Issuer<'static, KeyPair>,
 }
 
 /// Who a certificate speaks for.
 #[derive(Default)]
-pub(super) struct Subject<'a> {
+pub(crate) struct Subject<'a> {
     /// Name of the files, and the common name if `user` is empty.
-    pub(super) file: &'a str,
+    pub(crate) file: &'a str,
     /// The common name: a user's name to Kubernetes.
-    pub(super) user: &'a str,
+    pub(crate) user: &'a str,
     /// The organization: a user's group to Kubernetes.
-    pub(super) group: &'a str,
+    pub(crate) group: &'a str,
     /// Host names and addresses.
-    pub(super) hosts: &'a [&'a str],
+    pub(crate) hosts: &'a [&'a str],
 }
 
 impl Authority {
     /// Makes a new authority; its files are `<name>.crt` and `<name>.key`.
-    pub(super) fn create(folder: &Path, name: &str) -> Result<Self> {
+    pub(crate) fn create(folder: &Path, name: &str) -> Result<Self> {
         let key = KeyPair::generate()?;
         let mut params = params(&Subject {
             user: name,
@@ -56,7 +56,7 @@ impl Authority {
     }
 
     /// Signs a certificate: `<file>.crt` and `<file>.key`.
-    pub(super) fn issue(&self, subject: &Subject<'_>) -> Result<()> {
+    pub(crate) fn issue(&self, subject: &Subject<'_>) -> Result<()> {
         let key = KeyPair::generate()?;
         let mut params = params(subject)?;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];

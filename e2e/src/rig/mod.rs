@@ -3,6 +3,8 @@
 
 pub(crate) mod manifest;
 pub(crate) mod program;
+pub(crate) mod proxy;
+pub(crate) mod server;
 
 use std::fs;
 use std::path::PathBuf;
@@ -225,24 +227,34 @@ metadata: {name: operator, namespace: @id@}
 
     /// The same, with a log of this name.
     pub(crate) fn replica(&self, name: &str, more: &[&str]) -> Result<Program> {
-        let port = free_port()?;
-        let log = self.path(&format!("{name}.log"));
-        let mut operator = Program::start(self.stage, "operator", &log, |command| {
-            self.prepare(command, port);
+        let (mut operator, probe) = self.start(name, |command| {
             command.args(more);
         })?;
-        let line = format!("kubectl --server=http://127.0.0.1:{port} get --raw /readyz");
+        let log = self.path(&format!("{name}.log"));
         wait::until("the operator is ready", PATIENCE, Some(&log), || {
             operator.check()?;
-            Ok(self.stage.ask(&line).is_ok_and(|answer| answer == "ok"))
+            Ok(self.stage.ask(&probe).is_ok_and(|answer| answer == "ok"))
         })?;
         Ok(operator)
+    }
+
+    /// Starts an operator of this test. Answers it with the command that asks whether it is ready.
+    pub(crate) fn start(&self, name: &str, prepare: impl FnOnce(&mut Command)) -> Result<(Program, String)> {
+        let port = free_port()?;
+        let log = self.path(&format!("{name}.log"));
+        let operator = Program::start(self.stage, "operator", &log, |command| {
+            self.prepare(command, port);
+            prepare(command);
+        })?;
+        let probe = format!("kubectl --server=http://127.0.0.1:{port} get --raw /readyz");
+        Ok((operator, probe))
     }
 
     /// Gives an operator the arguments that make it this test's.
     pub(crate) fn prepare(&self, command: &mut Command, admin_port: u16) {
         command
-            .args(["--cluster", &self.id, "--class", &self.id, "--log-format", "text"])
+            .env("KEYSTEAD_LOG_FORMAT", "text")
+            .args(["--cluster", &self.id, "--class", &self.id])
             .arg("--vault-token-file")
             .arg(self.path("operator.jwt"))
             .args(["--admin-listen", &format!("127.0.0.1:{admin_port}")]);

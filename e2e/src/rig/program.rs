@@ -98,6 +98,12 @@ impl Program {
         Ok(())
     }
 
+    /// Ends it as a node that loses its power would.
+    pub(crate) fn kill(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait().map(drop).context("wait for its end")
+    }
+
     /// Waits until it has ended by itself.
     pub(crate) fn ended(&mut self) -> Result<ExitStatus> {
         let (child, name) = (&mut self.child, &self.name);

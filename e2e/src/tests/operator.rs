@@ -2,11 +2,15 @@
 
 mod access;
 mod bindings;
+mod logins;
+mod process;
+mod provider;
 mod replicas;
 mod rest;
 mod tenants;
 mod values;
 mod waiting;
+mod ways;
 
 use anyhow::Result;
 
@@ -62,6 +66,48 @@ const TESTS: &[Named] = &[
     (
         "operator: of two replicas one writes, and the other takes over",
         replicas::one_writes,
+    ),
+    (
+        "operator: a replica that is killed is followed by another",
+        replicas::killed,
+    ),
+    (
+        "operator: it logs in by every method, with Secrets as they are now",
+        logins::every_method,
+    ),
+    ("operator: it logs in once for 50 credentials", logins::once),
+    (
+        "operator: everything is in the provider's Vault namespace, for pods too",
+        ways::vault_namespace,
+    ),
+    (
+        "operator: certificates of both sides are taken up while it runs",
+        ways::certificates,
+    ),
+    ("operator: a proxy is gone through", ways::proxy),
+    (
+        "operator: a sealed Vault is said, and taken up when it is unsealed",
+        provider::sealed,
+    ),
+    (
+        "operator: what its token may not do is said in words",
+        provider::lacking_rights,
+    ),
+    (
+        "operator: wrong signing keys are replaced, and two are kept together",
+        provider::signing_keys,
+    ),
+    (
+        "operator: its start waits for the kinds and says so",
+        process::waits_for_kinds,
+    ),
+    (
+        "operator: what is paused stands still and goes on at once",
+        process::paused,
+    ),
+    (
+        "operator: an annotation has it look at once, and its lines tell requests apart",
+        process::sync_and_log,
     ),
     (
         "operator: what somebody else wrote in Vault stays as it is",
