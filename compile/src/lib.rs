@@ -4,6 +4,7 @@
 pub mod kinds;
 pub mod pause;
 mod problem;
+pub mod quantity;
 pub mod world;
 
 pub use problem::Problem;

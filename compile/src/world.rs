@@ -1,6 +1,7 @@
 //! A read-only view of all that is declared, as the watches fill it.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, Time};
+use keystead_crds::names::{REFRESH_ANNOTATION, SIDECAR_CPU_ANNOTATION, SIDECAR_MEMORY_ANNOTATION};
 use keystead_crds::{Credential, SecretBinding, SecretProvider, SecretScope};
 use kube::core::{Selector, SelectorExt as _};
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,12 +37,21 @@ pub struct World {
     credentials: BTreeMap<Key, Arc<Credential>>,
     bindings: BTreeMap<Key, Arc<SecretBinding>>,
     namespaces: BTreeMap<String, BTreeMap<String, String>>,
+    /// Those of ours that namespaces have, by namespace.
+    annotations: BTreeMap<String, BTreeMap<String, String>>,
     facts: BTreeMap<String, ProviderFacts>,
     /// Bindings that are there and can't be read.
     unreadable: BTreeSet<Key>,
     /// Who declares a service at a scope, oldest first.
     declared: BTreeMap<(String, String), BTreeSet<(Age, Key)>>,
 }
+
+/// The annotations of namespaces that count.
+const OURS: [&str; 3] = [
+    REFRESH_ANNOTATION,
+    SIDECAR_CPU_ANNOTATION,
+    SIDECAR_MEMORY_ANNOTATION,
+];
 
 /// Creation time, for "the oldest wins". Objects of one second are told apart by name.
 type Age = Option<Time>;
@@ -115,6 +125,13 @@ impl World {
     pub fn set_namespace(&mut self, name: &str, labels: Option<BTreeMap<String, String>>) -> bool {
         let new = labels.clone();
         set(&mut self.namespaces, name.to_owned(), labels) != new
+    }
+
+    /// Notes which of our annotations a namespace has; answers whether that changed anything.
+    pub fn set_annotations(&mut self, namespace: &str, mut all: BTreeMap<String, String>) -> bool {
+        all.retain(|name, _| OURS.contains(&name.as_str()));
+        let new = (!all.is_empty()).then_some(all);
+        set(&mut self.annotations, namespace.to_owned(), new.clone()) != new
     }
 
     /// Notes what was found out of a provider; answers whether that changed anything.
@@ -228,13 +245,23 @@ impl World {
         self.namespaces.contains_key(namespace)
     }
 
+    /// What one of our annotations says of a namespace.
+    pub fn annotation(&self, namespace: &str, name: &str) -> Option<&str> {
+        Some(self.annotations.get(namespace)?.get(name)?.as_str())
+    }
+
     /// Whether a selector chooses a namespace. One that is not known yet is chosen by none.
     pub fn selects(&self, selector: &LabelSelector, namespace: &str) -> bool {
         let Some(labels) = self.namespaces.get(namespace) else {
             return false;
         };
-        Selector::try_from(selector.clone()).is_ok_and(|selector| selector.matches(labels))
+        matches(selector, labels)
     }
+}
+
+/// Whether a selector chooses what has these labels. One that can't be read chooses nothing.
+pub fn matches(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
+    Selector::try_from(selector.clone()).is_ok_and(|selector| selector.matches(labels))
 }
 
 fn set<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, value: Option<V>) -> Option<V> {

@@ -87,7 +87,7 @@ pub struct SecretConfig {
 }
 
 /// Where the values of a secret are.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum SecretSource {
     /// At the scopes, by the name of a service.

@@ -271,11 +271,7 @@ async fn serve(
         sidecar: webhook::inject::Settings {
             image: args.sidecar_image.unwrap_or_default(),
             image_pull_policy: args.sidecar_image_pull_policy,
-            requests: webhook::Resources {
-                cpu: "10m".into(),
-                memory: "16Mi".into(),
-            },
-            guaranteed: webhook::Resources {
+            guaranteed: webhook::Requests {
                 cpu: "100m".into(),
                 memory: "64Mi".into(),
             },

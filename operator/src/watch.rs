@@ -13,7 +13,7 @@ use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::pin::pin;
 use std::sync::Arc;
@@ -88,7 +88,7 @@ pub(crate) async fn declared<K: Declared>(source: &Source, listed: Condition) {
     .await;
 }
 
-/// Watches the labels of namespaces until the end.
+/// Watches the labels and annotations of namespaces until the end.
 pub(crate) async fn namespaces(source: &Source, listed: Condition) {
     let Source {
         client,
@@ -99,7 +99,16 @@ pub(crate) async fn namespaces(source: &Source, listed: Condition) {
     let stream = watcher(api, config()).default_backoff();
     let note = |namespace: &PartialObjectMeta<Namespace>, exists: bool| {
         let (name, labels) = (namespace.name_any(), namespace.labels().clone());
-        let changed = context.world_mut().set_namespace(&name, exists.then_some(labels));
+        let annotations = if exists {
+            namespace.annotations().clone()
+        } else {
+            BTreeMap::new()
+        };
+        let changed = {
+            let mut world = context.world_mut();
+            let relabelled = world.set_namespace(&name, exists.then_some(labels));
+            world.set_annotations(&name, annotations) || relabelled
+        };
         if changed && listed.is_met() {
             push(context, affected::by_namespace(&context.world(), &name));
         }

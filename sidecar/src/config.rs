@@ -5,8 +5,10 @@ use crate::files::{FilePath, PathError};
 use keystead_crds::binding::FileFormat;
 use keystead_crds::names;
 use keystead_crds::scope::Level;
-use keystead_crds::sidecar::{CONFIG_VERSION, Config, EnvConfig, FileConfig, SecretSource, VaultConfig};
-use keystead_vault::path::{KvBase, KvPath};
+use keystead_crds::sidecar::{
+    CONFIG_VERSION, Config, EnvConfig, FileConfig, SecretConfig, SecretSource, VaultConfig,
+};
+use keystead_vault::path::{ApiPath, KvBase};
 use keystead_vault::resolve::{ScopeName, Source};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,10 +57,10 @@ pub struct Dirs {
 pub struct Settings {
     /// The server and the login.
     pub vault: VaultConfig,
-    /// The services to read, each once.
-    pub services: BTreeSet<String>,
-    /// Where to look, most specific first.
-    pub scopes: Vec<ScopeName>,
+    /// The secrets to read, by the name that files and variables mean them by.
+    pub secrets: BTreeMap<String, SecretConfig>,
+    /// Where their values are, each place once.
+    pub sources: Vec<Source>,
     /// The files to write.
     pub files: BTreeMap<FilePath, Content>,
     /// The variables to hand over, in the binding's order.
@@ -72,15 +74,15 @@ pub struct Settings {
 /// What a file holds.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Content {
-    /// All keys of a service.
+    /// All keys of a secret.
     Dotenv {
-        /// The service.
-        service: String,
+        /// The secret's name.
+        secret: String,
     },
     /// One key's value.
     Raw {
-        /// The service.
-        service: String,
+        /// The secret's name.
+        secret: String,
         /// The key.
         key: String,
     },
@@ -91,8 +93,8 @@ pub enum Content {
 pub struct Variable {
     /// Its name.
     pub name: String,
-    /// The service.
-    pub service: String,
+    /// The secret's name.
+    pub secret: String,
     /// The key.
     pub key: String,
 }
@@ -190,17 +192,18 @@ impl Settings {
     /// Checks what the types can't say. The CRD's rules and the webhook have checked most of it; a
     /// mistake there must not become a file outside the volume here.
     pub fn new(config: Config, node: Option<&str>) -> Result<Self, Error> {
-        let services = services(&config)?;
-        let service = |field_name: String, secret: &str| {
-            let found = services.get(secret).cloned();
-            found.ok_or_else(|| field(&field_name, &format!("there is no secret named {secret:?}")))
-        };
+        let secrets = secrets(&config)?;
         let mut files = BTreeMap::new();
         for (index, file) in config.files.iter().enumerate() {
-            let service = service(format!("files[{index}].secret"), &file.secret)?;
+            check_secret(
+                &secrets,
+                &format!("files[{index}]"),
+                &file.secret,
+                file.key.as_deref(),
+            )?;
             let path = FilePath::parse(&file.path)
                 .map_err(|error| field(&format!("files[{index}].path"), &error.to_string()))?;
-            let content = content(index, file, service)?;
+            let content = content(index, file)?;
             if files.insert(path, content).is_some() {
                 return Err(field(
                     &format!("files[{index}].path"),
@@ -212,11 +215,16 @@ impl Settings {
             .map_err(|error: PathError| field("files", &error.to_string()))?;
         let mut env = Vec::new();
         for (index, variable) in config.env.iter().enumerate() {
-            let service = service(format!("env[{index}].secret"), &variable.secret)?;
+            check_secret(
+                &secrets,
+                &format!("env[{index}]"),
+                &variable.secret,
+                Some(&variable.key),
+            )?;
             check_variable(index, variable, &env)?;
             env.push(Variable {
                 name: variable.name.clone(),
-                service,
+                secret: variable.secret.clone(),
                 key: variable.key.clone(),
             });
         }
@@ -230,53 +238,85 @@ impl Settings {
             return Err(field("refreshMillis", "must be more than 0"));
         }
         Ok(Self {
-            scopes: scopes(&config.vault, node)?,
+            sources: sources(&config.vault, &scopes(&config.vault, node)?, &secrets)?,
             vault: config.vault,
-            services: services.into_values().collect(),
+            secrets,
             files,
             env,
             file_mode: config.file_mode,
             refresh: Duration::from_millis(config.refresh_millis),
         })
     }
-
-    /// Every service at every scope, as [`keystead_vault::resolve::resolve_all`] wants them.
-    pub fn sources(&self) -> Vec<Source> {
-        let base = KvBase {
-            mount: self.vault.kv_mount.clone(),
-            prefix: self.vault.path_prefix.clone(),
-            environment: self.vault.environment.clone(),
-        };
-        let source = |service: &String, scope: &ScopeName| Source {
-            service: service.clone(),
-            scope: scope.clone(),
-            path: KvPath::new(&base, scope.level, scope.id.as_deref(), service),
-        };
-        let scopes = &self.scopes;
-        self.services
-            .iter()
-            .flat_map(|service| scopes.iter().map(move |scope| source(service, scope)))
-            .collect()
-    }
 }
 
-/// Services by the name that files and variables mean them by.
-fn services(config: &Config) -> Result<BTreeMap<String, String>, Error> {
-    let mut services = BTreeMap::new();
+/// Secrets by the name that files and variables mean them by.
+fn secrets(config: &Config) -> Result<BTreeMap<String, SecretConfig>, Error> {
+    let mut secrets = BTreeMap::new();
     for (index, secret) in config.secrets.iter().enumerate() {
         let place = |part| format!("secrets[{index}].{part}");
-        let SecretSource::Service(service) = &secret.from else {
-            return Err(field(&place("from"), "must name a service"));
-        };
-        check_segment(&place("from"), service)?;
-        if services.insert(secret.name.clone(), service.clone()).is_some() {
+        match &secret.from {
+            SecretSource::Service(service) => check_segment(&place("from"), service)?,
+            SecretSource::Path(path) => drop(api_path(&place("from"), path)?),
+        }
+        if secrets.insert(secret.name.clone(), secret.clone()).is_some() {
             return Err(field(
                 &place("name"),
                 &format!("{:?} is there twice", secret.name),
             ));
         }
     }
-    Ok(services)
+    Ok(secrets)
+}
+
+fn api_path(place: &str, path: &str) -> Result<ApiPath, Error> {
+    ApiPath::parse(path).map_err(|error| field(place, &error.to_string()))
+}
+
+/// Several secrets may show what is at one place.
+fn sources(
+    vault: &VaultConfig,
+    scopes: &[ScopeName],
+    secrets: &BTreeMap<String, SecretConfig>,
+) -> Result<Vec<Source>, Error> {
+    let base = KvBase {
+        mount: vault.kv_mount.clone(),
+        prefix: vault.path_prefix.clone(),
+        environment: vault.environment.clone(),
+    };
+    let asked: BTreeSet<&SecretSource> = secrets.values().map(|secret| &secret.from).collect();
+    let mut sources = Vec::new();
+    for secret in asked {
+        match secret {
+            SecretSource::Service(service) => {
+                let scopes = scopes.iter().cloned();
+                sources.extend(scopes.map(|scope| Source::at_scope(&base, service, scope)));
+            }
+            SecretSource::Path(path) => sources.push(Source::at_path(&api_path("secrets", path)?)),
+        }
+    }
+    Ok(sources)
+}
+
+/// The secret that a file or variable means is there and shows the key.
+fn check_secret(
+    secrets: &BTreeMap<String, SecretConfig>,
+    place: &str,
+    name: &str,
+    key: Option<&str>,
+) -> Result<(), Error> {
+    let Some(secret) = secrets.get(name) else {
+        return Err(field(
+            &format!("{place}.secret"),
+            &format!("there is no secret named {name:?}"),
+        ));
+    };
+    match key {
+        Some(key) if !secret.keys.is_empty() && !secret.keys.iter().any(|shown| shown == key) => Err(field(
+            &format!("{place}.key"),
+            &format!("{key:?} is not among the keys of secret {name:?}"),
+        )),
+        _ => Ok(()),
+    }
 }
 
 fn scopes(vault: &VaultConfig, node: Option<&str>) -> Result<Vec<ScopeName>, Error> {
@@ -310,12 +350,13 @@ fn scopes(vault: &VaultConfig, node: Option<&str>) -> Result<Vec<ScopeName>, Err
     Ok(scopes)
 }
 
-fn content(index: usize, file: &FileConfig, service: String) -> Result<Content, Error> {
+fn content(index: usize, file: &FileConfig) -> Result<Content, Error> {
     let place = format!("files[{index}].key");
+    let secret = file.secret.clone();
     match (file.format, file.key.clone()) {
-        (FileFormat::Raw, Some(key)) => Ok(Content::Raw { service, key }),
+        (FileFormat::Raw, Some(key)) => Ok(Content::Raw { secret, key }),
         (FileFormat::Raw, None) => Err(field(&place, "a Raw file holds one key and needs its name")),
-        (FileFormat::Dotenv, None) => Ok(Content::Dotenv { service }),
+        (FileFormat::Dotenv, None) => Ok(Content::Dotenv { secret }),
         (FileFormat::Dotenv, Some(_)) => Err(field(&place, "a Dotenv file holds all keys and has none")),
     }
 }

@@ -78,6 +78,7 @@ fn unfit(name: &str, value: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use keystead_crds::sidecar::SecretSource;
     use proptest::prelude::*;
 
     fn file(pairs: &[(String, String)]) -> Result<String, Error> {
@@ -88,8 +89,8 @@ mod tests {
         let entries = pairs.iter().zip(&values).map(|((name, _), value)| Entry {
             name,
             wanted: Wanted {
-                service: "hubspot".into(),
-                key: Some("api_key".into()),
+                secret: SecretSource::Service("hubspot".into()),
+                key: "api_key".into(),
             },
             value,
         });

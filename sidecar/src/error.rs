@@ -1,7 +1,8 @@
 //! Why the pod's secrets are not (all) there. Every text is a sentence for the people who own the
 //! pod; none can hold a value, because no variant has a place for one.
 
-use keystead_vault::resolve::ScopeName;
+use keystead_crds::sidecar::SecretSource;
+use keystead_vault::resolve::Missing;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -22,22 +23,17 @@ pub enum Error {
         /// The system's words.
         why: String,
     },
-    /// No scope has the value.
-    #[error("no value for {wanted} in {searched}")]
-    Missing {
-        /// Which value.
-        wanted: Wanted,
-        /// Where it was looked for, most specific first.
-        searched: Searched,
-    },
+    /// Nobody has a value that was asked for.
+    #[error(transparent)]
+    Missing(#[from] Missing),
     /// Two keys would be one variable of a Dotenv file.
     #[error(
-        "the keys {first} and {second} of {service} would both be {name} in a Dotenv file: \
+        "the keys {first} and {second} of {secret} would both be {name} in a Dotenv file: \
          mount them one by one instead (files[].format: Raw)"
     )]
     SameName {
         /// Whose keys.
-        service: String,
+        secret: String,
         /// One key.
         first: String,
         /// The other.
@@ -65,18 +61,14 @@ pub enum Error {
     Vault(#[from] keystead_vault::Error),
 }
 
-/// A value, as people name it: `hubspot/api_key`, or `hubspot` where no key is there at all.
+/// A value, as people name it: `hubspot/api_key`, `password of secret/data/app`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Wanted {
-    /// The service.
-    pub service: String,
-    /// The key, where one is meant.
-    pub key: Option<String>,
+    /// Whose it is.
+    pub secret: SecretSource,
+    /// Under which key.
+    pub key: String,
 }
-
-/// The scopes that were searched: `node n1, company acme, global`.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Searched(pub Vec<ScopeName>);
 
 /// A way out of the sidecar that not every value fits through.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -102,7 +94,7 @@ impl Error {
     pub const fn is_render(&self) -> bool {
         matches!(
             self,
-            Self::Missing { .. } | Self::SameName { .. } | Self::Unfit { .. }
+            Self::Missing(_) | Self::SameName { .. } | Self::Unfit { .. }
         )
     }
 
@@ -114,20 +106,10 @@ impl Error {
 
 impl fmt::Display for Wanted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.key {
-            Some(key) => write!(f, "{}/{key}", self.service),
-            None => f.write_str(&self.service),
+        match &self.secret {
+            SecretSource::Service(service) => write!(f, "{service}/{}", self.key),
+            SecretSource::Path(path) => write!(f, "{} of {path}", self.key),
         }
-    }
-}
-
-impl fmt::Display for Searched {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, scope) in self.0.iter().enumerate() {
-            let separator = if index == 0 { "" } else { ", " };
-            write!(f, "{separator}{scope}")?;
-        }
-        Ok(())
     }
 }
 

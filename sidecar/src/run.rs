@@ -8,13 +8,15 @@ use crate::gate::Gate;
 use crate::http;
 use crate::metrics::Metrics;
 use crate::plan::{Plan, Remedy, Step};
-use crate::render::{Services, render};
+use crate::render::render;
 use crate::report::Report;
 use crate::source::{Server, Vault};
 use keystead_crds::names;
 use keystead_runtime::probes::Condition;
 use keystead_runtime::{Readiness, Shutdown};
 use keystead_vault::Error as VaultError;
+use keystead_vault::resolve::Secrets;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -63,6 +65,7 @@ pub async fn run(environment: &Environment, shutdown: &Shutdown) -> Result<(), p
                 metrics,
                 ready,
                 report,
+                left_out: BTreeSet::new(),
                 plan,
             };
             pod.serve(&mut vault, shutdown).await;
@@ -113,6 +116,8 @@ struct Pod {
     metrics: Metrics,
     ready: Condition,
     report: Report,
+    /// What optional secrets lack, as it was said.
+    left_out: BTreeSet<String>,
     plan: Plan,
 }
 
@@ -169,22 +174,22 @@ impl Pod {
             self.gate.close()?;
         }
         self.keep(vault).await?;
-        let services = match vault.read().await {
-            Ok(services) => services,
+        let secrets = match vault.read().await {
+            Ok(secrets) => secrets,
             Err(error) => {
                 self.metrics.unread();
                 return Err(error.into());
             }
         };
         self.metrics.read(vault.reads());
-        let written = self.write(&services)?;
+        let written = self.write(&secrets)?;
         self.done(written);
         Ok(())
     }
 
     /// Everything that goes to disk, in the order that lets nobody see half of it.
-    fn write(&self, services: &Services) -> Result<Written, Error> {
-        let rendered = render(&self.settings, services).inspect_err(|error| {
+    fn write(&mut self, secrets: &Secrets) -> Result<Written, Error> {
+        let rendered = render(&self.settings, secrets).inspect_err(|error| {
             if error.is_render() {
                 self.metrics.render_error();
             }
@@ -193,6 +198,10 @@ impl Pod {
         let env = self.gate.write_env(rendered.env.expose().as_bytes())?;
         self.gate.open()?;
         self.ready.set(true);
+        for missing in rendered.left_out.difference(&self.left_out) {
+            tracing::info!("{missing}: it is optional, so what would show it is left out");
+        }
+        self.left_out = rendered.left_out;
         Ok(if env == Written::Changed { env } else { files })
     }
 

@@ -1,9 +1,8 @@
 //! Vault as the loop sees it: a token to be kept and values to be read.
 
 use crate::config::{Dirs, Settings};
-use crate::render::Services;
 use keystead_crds::names;
-use keystead_vault::resolve::{Source, resolve_all};
+use keystead_vault::resolve::{Secrets, Source, resolve_all};
 use keystead_vault::session::Kept;
 use keystead_vault::{Client, Connection, Error, Login, Session};
 use tokio::time::Instant;
@@ -15,7 +14,7 @@ pub(crate) trait Vault {
     /// Logs in or renews where it is time to.
     async fn keep(&mut self) -> Result<Kept, Error>;
     /// Reads and resolves everything.
-    async fn read(&mut self) -> Result<Services, Error>;
+    async fn read(&mut self) -> Result<Secrets, Error>;
     /// How many requests a [`Self::read`] takes.
     fn reads(&self) -> usize;
     /// Gives a token up that Vault refuses.
@@ -50,7 +49,7 @@ impl Server {
         Ok(Self {
             session: Session::new(client, login),
             logged_in: false,
-            sources: settings.sources(),
+            sources: settings.sources.clone(),
         })
     }
 }
@@ -66,7 +65,7 @@ impl Vault for Server {
         Ok(kept)
     }
 
-    async fn read(&mut self) -> Result<Services, Error> {
+    async fn read(&mut self) -> Result<Secrets, Error> {
         resolve_all(self.session.client(), self.sources.clone()).await
     }
 

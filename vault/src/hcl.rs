@@ -1,6 +1,6 @@
 //! Policy text. Users give names, never HCL: every name is a checked path segment before it gets here.
 
-use crate::path::KvPath;
+use crate::path::{ApiPath, KvPath};
 use crate::rights::Right;
 use std::fmt::Write as _;
 
@@ -25,7 +25,7 @@ pub(crate) fn is_ours(text: &str) -> bool {
 ///
 /// A lease is renewed and ended by the id in the URL, which begins with the path that made it. The
 /// same request can carry another id in its body, and Vault prefers that one: so it may carry none.
-pub fn workload(header: &str, values: &[KvPath], paths: &[&str]) -> String {
+pub fn workload(header: &str, values: &[KvPath], paths: &[ApiPath]) -> String {
     let mut text = format!("{HEADER}{header}\n{BASE}");
     // Writing to a String can't fail.
     let mut read = |path: &str| writeln!(text, "path \"{path}\" {{ capabilities = [\"read\"] }}");
@@ -34,7 +34,7 @@ pub fn workload(header: &str, values: &[KvPath], paths: &[&str]) -> String {
         let _ = read(&path.metadata());
     }
     for path in paths {
-        let _ = read(path);
+        let _ = read(path.as_str());
     }
     for path in paths {
         for verb in ["renew", "revoke"] {
@@ -135,7 +135,8 @@ mod tests {
             mount: "kv".into(),
             path: "keystead/production/global/all/hubspot".into(),
         };
-        let text = workload("whose", &[values], &["database/creds/shop"]);
+        let path = ApiPath::parse("database/creds/shop").unwrap();
+        let text = workload("whose", &[values], &[path]);
         let own = text.strip_prefix(&format!("{HEADER}whose\n{BASE}")).unwrap();
         let lease = r#"{ capabilities = ["update"] denied_parameters = { "lease_id" = [] } }"#;
         assert_eq!(

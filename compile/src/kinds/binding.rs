@@ -4,12 +4,15 @@
 //! bindings that name the account, because it has one policy.
 
 mod clash;
+mod path;
+mod shape;
 
 pub(super) use clash::overlap;
 pub use clash::{clash, clash_with_any};
 
-use super::{provider, scope};
+use super::{defaults, provider, scope};
 use crate::{Key, Problem, World};
+use keystead_crds::binding::BoundSecret;
 use keystead_crds::condition::Reason;
 use keystead_crds::names::{is_dns_label, is_dns_subdomain};
 use keystead_crds::provider::WorkloadMethod;
@@ -17,7 +20,7 @@ use keystead_crds::{Level, SecretBinding, SecretProvider};
 use keystead_vault::hcl;
 use keystead_vault::name::Letter;
 use keystead_vault::object::{AuthRole, Object, Policy, RoleMethod};
-use keystead_vault::path::KvPath;
+use keystead_vault::path::{ApiPath, KvPath};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -56,6 +59,15 @@ pub fn check(world: &World, key: &Key, binding: &SecretBinding) -> Result<(), Pr
             ),
         ));
     }
+    shape::check(&binding.spec)?;
+    defaults::effective(world, provider, key, binding)?;
+    for secret in &binding.spec.secrets {
+        let Some(text) = &secret.path else { continue };
+        path::permitted(world, provider, &key.namespace, text).map_err(|problem| {
+            let message = format!("spec.secrets[{}].path: {}", secret.name, problem.message);
+            Problem::new(problem.reason, message)
+        })?;
+    }
     clash(world, key, binding).map_or(Ok(()), Err)
 }
 
@@ -63,8 +75,16 @@ pub fn check(world: &World, key: &Key, binding: &SecretBinding) -> Result<(), Pr
 /// The policy stands first: a role must never point at a policy that is not there yet.
 pub fn compile(world: &World, account: &Account) -> Result<Option<[Object; 2]>, Problem> {
     let provider = provider::find(world, &account.provider)?;
-    let services = services(world, provider, account);
-    if services.is_empty() {
+    let secrets = secrets(world, provider, account);
+    // What the API server refuses must not become another grant if it ever gets here.
+    let services = secrets.iter().filter_map(|secret| secret.service.as_ref());
+    let services: BTreeSet<&String> = services.filter(|service| is_dns_label(service)).collect();
+    // One that the binding may not name is not granted, whatever else the binding gives.
+    let existing = secrets.iter().filter_map(|secret| secret.path.as_deref());
+    let existing: BTreeSet<ApiPath> = existing
+        .filter_map(|text| path::permitted(world, provider, &account.namespace, text).ok())
+        .collect();
+    if services.is_empty() && existing.is_empty() {
         return Ok(None);
     }
     let mut paths = BTreeSet::new();
@@ -85,7 +105,8 @@ pub fn compile(world: &World, account: &Account) -> Result<Option<[Object; 2]>, 
         "cluster {}, provider {}, service account {}/{}. Do not edit: it is compiled from SecretBindings.",
         world.cluster, account.provider, account.namespace, account.name
     );
-    policy.text = hcl::workload(&header, &paths.into_iter().collect::<Vec<_>>(), &[]);
+    let (paths, existing) = (Vec::from_iter(paths), Vec::from_iter(existing));
+    policy.text = hcl::workload(&header, &paths, &existing);
     Ok(Some([Object::Policy(policy), role]))
 }
 
@@ -130,10 +151,10 @@ fn identified(world: &World, provider: &SecretProvider, account: &Account) -> [O
     ]
 }
 
-/// The services that the account's working bindings give it.
-fn services(world: &World, provider: &SecretProvider, account: &Account) -> BTreeSet<String> {
+/// What bindings give the account.
+fn secrets<'a>(world: &'a World, provider: &SecretProvider, account: &Account) -> Vec<&'a BoundSecret> {
     if provider::admit(world, provider, &account.namespace).is_err() || !can_exist(account) {
-        return BTreeSet::new();
+        return Vec::new();
     }
     let bindings = world
         .bindings_in(&account.namespace)
@@ -142,9 +163,7 @@ fn services(world: &World, provider: &SecretProvider, account: &Account) -> BTre
         .filter(|spec| {
             spec.provider_ref.name == account.provider && spec.service_accounts.contains(&account.name)
         })
-        .flat_map(|spec| spec.secrets.iter().filter_map(|secret| secret.service.clone()))
-        // What the API server refuses must not become another grant if it ever gets here.
-        .filter(|service| is_dns_label(service))
+        .flat_map(|spec| &spec.secrets)
         .collect()
 }
 

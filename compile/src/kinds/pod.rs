@@ -1,7 +1,9 @@
 //! What a pod is shown: the bindings of its service account → the sidecar's config.
 
 use super::binding::{self, Account};
+use super::defaults::{Effective, Requests, effective};
 use super::{provider, scope};
+use crate::world::matches;
 use crate::{Key, Problem, World};
 use keystead_crds::condition::Reason;
 use keystead_crds::provider::WorkloadMethod;
@@ -10,7 +12,7 @@ use keystead_crds::sidecar::{
 };
 use keystead_crds::{Level, SecretBinding, SecretProvider};
 use keystead_vault::name::Letter;
-use std::time::Duration;
+use std::collections::BTreeMap;
 
 /// What a pod of an account gets.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -19,6 +21,8 @@ pub struct PodSecrets {
     pub config: Config,
     /// Audience of the projected token.
     pub audience: String,
+    /// What its sidecar asks the node for.
+    pub requests: Requests,
     /// The bindings it comes from.
     pub bindings: Vec<String>,
 }
@@ -28,6 +32,8 @@ pub struct PodSecrets {
 pub enum Bound {
     /// No binding names the account.
     No,
+    /// These do, for pods with other labels.
+    Unselected(Vec<String>),
     /// Only bindings to another operator's providers do.
     Elsewhere,
     /// What it depends on is not known yet.
@@ -36,24 +42,28 @@ pub enum Bound {
     Yes(Box<PodSecrets>),
 }
 
-/// What a pod of the account gets.
-pub fn compile(world: &World, namespace: &str, service_account: &str) -> Result<Bound, Problem> {
-    let (foreign, bindings): (Vec<_>, Vec<_>) = world
-        .bindings_in(namespace)
-        .filter(|(_, binding)| {
-            binding
-                .spec
-                .service_accounts
-                .iter()
-                .any(|name| name == service_account)
-        })
+/// What a pod of the account with these labels gets.
+pub fn compile(
+    world: &World,
+    namespace: &str,
+    service_account: &str,
+    labels: &BTreeMap<String, String>,
+) -> Result<Bound, Problem> {
+    let naming = world.bindings_in(namespace).filter(|(_, binding)| {
+        let mut accounts = binding.spec.service_accounts.iter();
+        accounts.any(|name| name == service_account)
+    });
+    let (selected, others): (Vec<_>, Vec<_>) = naming
         .map(|(key, binding)| (key, binding.as_ref()))
+        .partition(|(_, binding)| selects(binding, labels));
+    let (foreign, bindings): (Vec<_>, Vec<_>) = selected
+        .into_iter()
         .partition(|(_, binding)| world.is_foreign(&binding.spec.provider_ref.name));
-    let Some((_, first)) = bindings.first() else {
-        return Ok(if foreign.is_empty() {
-            Bound::No
-        } else {
-            Bound::Elsewhere
+    let Some(((key, first), more)) = bindings.split_first() else {
+        return Ok(match (foreign.is_empty(), others.is_empty()) {
+            (true, true) => Bound::No,
+            (true, false) => Bound::Unselected(others.iter().map(|(key, _)| key.name.clone()).collect()),
+            (false, _) => Bound::Elsewhere,
         });
     };
     let name = &first.spec.provider_ref.name;
@@ -79,18 +89,24 @@ pub fn compile(world: &World, namespace: &str, service_account: &str) -> Result<
             )
         })?;
     }
+    let provider = provider::find(world, name)?;
+    let mut held = effective(world, provider, key, first)?;
+    for (key, binding) in more {
+        held = held.and(effective(world, provider, key, binding)?);
+    }
     let account = Account {
         provider: name.clone(),
         namespace: namespace.into(),
         name: service_account.into(),
     };
-    secrets_of(world, &account, &bindings).map(|secrets| Bound::Yes(Box::new(secrets)))
+    secrets_of(world, &account, &bindings, held).map(|secrets| Bound::Yes(Box::new(secrets)))
 }
 
 fn secrets_of(
     world: &World,
     account: &Account,
     bindings: &[(&Key, &SecretBinding)],
+    Effective { refresh, requests }: Effective,
 ) -> Result<PodSecrets, Problem> {
     let provider = provider::find(world, &account.provider)?;
     let config = Config {
@@ -106,11 +122,12 @@ fn secrets_of(
             .collect(),
         env: bindings.iter().flat_map(|(key, found)| env(key, found)).collect(),
         file_mode: 0,
-        refresh_millis: refresh(bindings),
+        refresh_millis: u64::try_from(refresh.as_millis()).unwrap_or(u64::MAX),
     };
     Ok(PodSecrets {
         config,
         audience: provider.spec.workload_auth.audience.clone(),
+        requests,
         bindings: bindings.iter().map(|(key, _)| key.name.clone()).collect(),
     })
 }
@@ -201,15 +218,10 @@ fn check_together(bindings: &[(&Key, &SecretBinding)]) -> Result<(), Problem> {
     Ok(())
 }
 
-fn refresh(bindings: &[(&Key, &SecretBinding)]) -> u64 {
-    let intervals = bindings
-        .iter()
-        .filter_map(|(_, binding)| binding.spec.refresh_interval.map(Duration::from));
-    let shortest = intervals
-        .min()
-        .unwrap_or(Duration::from_mins(1))
-        .max(Duration::from_secs(1));
-    u64::try_from(shortest.as_millis()).unwrap_or(u64::MAX)
+/// Whether a binding is for pods with these labels.
+fn selects(binding: &SecretBinding, labels: &BTreeMap<String, String>) -> bool {
+    let selector = binding.spec.pod_selector.as_ref();
+    selector.is_none_or(|selector| matches(selector, labels))
 }
 
 /// Two bindings may use one name for different services.
@@ -218,101 +230,4 @@ fn unique(key: &Key, secret: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ProviderFacts;
-    use crate::fixtures::{binding, company, global, provider, world};
-    use keystead_crds::binding::EnvSpec;
-    use std::sync::Arc;
-
-    fn shop(bindings: impl IntoIterator<Item = SecretBinding>) -> World {
-        let mut world = world(
-            [provider("p"), provider("q")],
-            [global("g", "p"), company("acme", "p", "acme", 1)],
-        );
-        world.set_facts(
-            "p",
-            ProviderFacts {
-                ca: Some("PEM".into()),
-                accessor: None,
-            },
-        );
-        world.set_namespace("shop", Some([("company".to_owned(), "acme".to_owned())].into()));
-        for binding in bindings {
-            world.set_binding(Key::of(&binding), Some(Arc::new(binding)));
-        }
-        world
-    }
-
-    fn with_env(mut binding: SecretBinding, name: &str) -> SecretBinding {
-        binding.spec.env = vec![EnvSpec {
-            name: name.into(),
-            secret: "hubspot".into(),
-            key: "api_key".into(),
-        }];
-        binding
-    }
-
-    #[test]
-    fn a_pod_gets_the_bindings_of_its_account() {
-        let world = shop([with_env(binding("shop", "b", "p", "web", "hubspot"), "KEY")]);
-        let Ok(Bound::Yes(secrets)) = compile(&world, "shop", "web") else {
-            panic!()
-        };
-        assert_eq!(secrets.bindings, ["b"]);
-        assert_eq!(secrets.config.env[0].secret, "b/hubspot");
-        let scopes: Vec<_> = secrets
-            .config
-            .vault
-            .scopes
-            .iter()
-            .map(|scope| scope.level)
-            .collect();
-        assert_eq!(scopes, [Level::Node, Level::Company, Level::Global]);
-        assert_eq!(secrets.config.vault.role, "keystead.c1.p.s.shop.web");
-        assert_eq!(compile(&world, "shop", "other"), Ok(Bound::No));
-        assert_eq!(compile(&world, "elsewhere", "web"), Ok(Bound::No));
-    }
-
-    #[test]
-    fn what_is_not_known_yet_gives_no_wrong_answer() {
-        let mut world = shop([binding("shop", "b", "p", "web", "hubspot")]);
-        world.set_namespace("shop", None);
-        assert_eq!(
-            compile(&world, "shop", "web"),
-            Ok(Bound::NotYet),
-            "it may belong to a company"
-        );
-        let world = shop([binding("shop", "b", "q", "web", "hubspot")]);
-        assert_eq!(
-            compile(&world, "shop", "web"),
-            Ok(Bound::NotYet),
-            "its CA is not read yet"
-        );
-    }
-
-    #[test]
-    fn two_bindings_must_not_give_one_variable() {
-        let [one, two] =
-            ["one", "two"].map(|name| with_env(binding("shop", name, "p", "web", "hubspot"), "KEY"));
-        let problem = compile(&shop([one, two]), "shop", "web").unwrap_err();
-        assert_eq!(
-            problem.message,
-            "SecretBindings one and two both give the pod the variable KEY: rename one"
-        );
-    }
-
-    #[test]
-    fn environments_never_mix_in_a_pod() {
-        let world = shop([
-            binding("shop", "one", "p", "web", "a"),
-            binding("shop", "two", "q", "web", "a"),
-        ]);
-        assert!(
-            compile(&world, "shop", "web")
-                .unwrap_err()
-                .message
-                .contains("two providers")
-        );
-    }
-}
+mod tests;

@@ -10,6 +10,7 @@ pub(in crate::webhook) mod tests;
 pub use self::patch::Operation;
 use self::patch::Patch;
 use self::pod::{Container, Pod};
+use keystead_compile::kinds::defaults::Requests;
 pub use keystead_compile::kinds::pod::PodSecrets;
 use keystead_crds::{names, sidecar::Config};
 use serde_json::{Value, json};
@@ -21,20 +22,10 @@ pub struct Settings {
     pub image: String,
     /// `Always`, `IfNotPresent` or `Never`; the cluster's default where it is left out.
     pub image_pull_policy: Option<String>,
-    /// What the sidecar asks for; it has no limit in most pods.
-    pub requests: Resources,
-    /// What it asks for and is limited to in a Guaranteed pod, which must stay so. The pages of both
-    /// its volumes count on this memory, and with too little CPU its start takes seconds.
-    pub guaranteed: Resources,
-}
-
-/// Quantities as Kubernetes writes them.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Resources {
-    /// Such as `10m`.
-    pub cpu: String,
-    /// Such as `16Mi`.
-    pub memory: String,
+    /// What it asks for at least, and is limited to, in a Guaranteed pod, which must stay so; elsewhere
+    /// it has no limit. The pages of both its volumes count on this memory, and with too little CPU its
+    /// start takes seconds.
+    pub guaranteed: Requests,
 }
 
 /// Why a pod can't be served: a sentence for people that says what to do.
@@ -80,7 +71,12 @@ pub fn plan(pod: &Value, secrets: PodSecrets, settings: &Settings) -> Result<Vec
     );
     annotate(&mut patch, &pod, &secrets.bindings);
     // Last, because it shifts the indices of the pod's own init containers.
-    let ours = vec![sidecar::container(&pod, secrets.config, settings)];
+    let ours = vec![sidecar::container(
+        &pod,
+        secrets.config,
+        secrets.requests,
+        settings,
+    )];
     patch.prepend("/spec", "initContainers", pod.has("initContainers"), ours);
     Ok(patch.finish())
 }
@@ -173,15 +169,20 @@ fn admit_ports(pod: &Pod<'_>, container: &Container<'_>) -> Result<(), Refusal> 
 /// then use them as `$(NAME)`.
 fn variables(config: &Config) -> Vec<Value> {
     let gate = from_file(names::READY_ENV, names::READY_FILE, names::READY_KEY);
-    let bound = config
-        .env
-        .iter()
-        .map(|env| from_file(&env.name, names::ENV_FILE, &env.name));
+    let bound = config.env.iter().map(|env| {
+        let mut variable = from_file(&env.name, names::ENV_FILE, &env.name);
+        let mut secrets = config.secrets.iter();
+        if secrets.any(|secret| secret.name == env.secret && secret.optional) {
+            variable["valueFrom"]["fileKeyRef"]["optional"] = json!(true);
+        }
+        variable
+    });
     std::iter::once(gate).chain(bound).collect()
 }
 
 /// A variable that the kubelet reads from a file of the sidecar; until it is there the container
-/// does not start.
+/// does not start, unless it is optional. The gate stands before all of them, so one that is optional is
+/// looked for when the file is complete.
 fn from_file(name: &str, path: &str, key: &str) -> Value {
     let file = json!({"volumeName": names::PRIVATE_VOLUME, "path": path, "key": key});
     json!({"name": name, "valueFrom": {"fileKeyRef": file}})

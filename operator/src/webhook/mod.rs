@@ -7,10 +7,12 @@ pub mod review;
 pub mod server;
 pub mod tls;
 
-pub use self::inject::{PodSecrets, Resources};
+pub use self::inject::PodSecrets;
 use self::metrics::Metrics;
+pub use keystead_compile::kinds::defaults::Requests;
 use keystead_runtime::probes::Readiness;
 use keystead_runtime::shutdown::Shutdown;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -18,8 +20,13 @@ use tokio::net::TcpListener;
 /// What is declared in the cluster, as far as pods are concerned. Asked on every pod's way into the
 /// cluster, so it answers from memory.
 pub trait Directory: Send + Sync + 'static {
-    /// What pods of this service account get.
-    fn secrets_for(&self, namespace: &str, service_account: &str) -> Lookup;
+    /// What a pod of this service account with these labels gets.
+    fn secrets_for(
+        &self,
+        namespace: &str,
+        service_account: &str,
+        labels: &BTreeMap<String, String>,
+    ) -> Lookup;
 }
 
 /// The answer of a [`Directory`].
@@ -35,6 +42,8 @@ pub enum Lookup {
     NotReady,
     /// Its bindings can't be served together or at all; a sentence that says why and what to do.
     Refused(String),
+    /// These bindings name the account, and none selects a pod with these labels.
+    Unselected(Vec<String>),
 }
 
 /// Where the webhook is and what it adds.

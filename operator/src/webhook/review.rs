@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use keystead_crds::names;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -78,7 +79,8 @@ pub fn decide(
         return Decision::Leave;
     }
     let (namespace, account) = (&request.namespace, service_account(&request.object));
-    match (directory.secrets_for(namespace, account), entry) {
+    let lookup = directory.secrets_for(namespace, account, &labels(&request.object));
+    match (lookup, entry) {
         (Lookup::Found(secrets), _) => match inject::plan(&request.object, *secrets, sidecar) {
             Ok(patch) if patch.is_empty() => Decision::Leave,
             Ok(patch) => Decision::Inject(patch),
@@ -87,12 +89,24 @@ pub fn decide(
                 message: refusal.to_string(),
             },
         },
-        (Lookup::Elsewhere, _) | (Lookup::NoBinding, Entry::Namespace) => Decision::Leave,
+        (Lookup::Elsewhere, _) | (Lookup::NoBinding | Lookup::Unselected(_), Entry::Namespace) => {
+            Decision::Leave
+        }
         (Lookup::NoBinding, Entry::Pod) => Decision::Refuse {
             code: FORBIDDEN,
             message: format!(
                 "no SecretBinding in namespace {namespace} names service account {account}: \
                  apply one, or take the label {} off the pod",
+                names::INJECT_LABEL
+            ),
+        },
+        (Lookup::Unselected(bindings), Entry::Pod) => Decision::Refuse {
+            code: FORBIDDEN,
+            message: format!(
+                "no SecretBinding in namespace {namespace} is for this pod: those that name service account {account} ({}) \
+                 select pods with other labels by podSelector: change one, or the pod's labels, or take the label {} \
+                 off the pod",
+                bindings.join(", "),
                 names::INJECT_LABEL
             ),
         },
@@ -115,6 +129,15 @@ fn service_account(pod: &Value) -> &str {
         .and_then(|spec| spec.get("serviceAccountName"))
         .and_then(Value::as_str);
     name.filter(|name| !name.is_empty()).unwrap_or("default")
+}
+
+/// The pod's labels.
+fn labels(pod: &Value) -> BTreeMap<String, String> {
+    let labels = pod.pointer("/metadata/labels").and_then(Value::as_object);
+    let labels = labels.into_iter().flatten();
+    labels
+        .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
+        .collect()
 }
 
 // === impl Handler ===

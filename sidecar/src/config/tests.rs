@@ -13,7 +13,11 @@ fn config() -> Value {
             "environment": "production",
             "scopes": [{"level": "Node"}, {"level": "Company", "id": "acme"}, {"level": "Global"}],
         },
-        "secrets": [{"name": "crm", "from": {"service": "hubspot"}}, {"name": "again", "from": {"service": "hubspot"}}],
+        "secrets": [
+            {"name": "crm", "from": {"service": "hubspot"}},
+            {"name": "again", "from": {"service": "hubspot"}, "keys": ["api_key"]},
+            {"name": "app", "from": {"path": "secret/data/team-a/app"}, "optional": true},
+        ],
         "files": [
             {"path": "hubspot.env", "format": "Dotenv", "secret": "crm"},
             {"path": "hubspot/key", "format": "Raw", "secret": "again", "key": "api_key"},
@@ -47,33 +51,30 @@ fn a_good_config_is_read() {
     assert_eq!(environment.dirs.files, PathBuf::from("/tmp/files"));
     assert_eq!(environment.dirs.private, PathBuf::from("/keystead-private"));
     let settings = environment.settings().unwrap();
-    assert_eq!(
-        settings.services,
-        BTreeSet::from(["hubspot".to_owned()]),
-        "two names, one service"
-    );
-    let paths: Vec<String> = settings
-        .sources()
+    let paths: Vec<&str> = settings
+        .sources
         .iter()
-        .map(|source| source.path.to_string())
+        .map(|source| source.path.as_str())
         .collect();
     assert_eq!(
         paths,
         [
-            "kv/keystead/production/node/n1/hubspot",
-            "kv/keystead/production/company/acme/hubspot",
-            "kv/keystead/production/global/all/hubspot",
-        ]
+            "kv/data/keystead/production/node/n1/hubspot",
+            "kv/data/keystead/production/company/acme/hubspot",
+            "kv/data/keystead/production/global/all/hubspot",
+            "secret/data/team-a/app",
+        ],
+        "two names, one service"
     );
     let key = &settings.files[&FilePath::parse("hubspot/key").unwrap()];
     assert_eq!(
         *key,
         Content::Raw {
-            service: "hubspot".into(),
+            secret: "again".into(),
             key: "api_key".into()
         }
     );
-    assert_eq!(settings.env[0].service, "hubspot");
+    assert_eq!(settings.env[0].secret, "crm");
     assert_eq!(settings.refresh, Duration::from_mins(1));
 }
 

@@ -1,4 +1,4 @@
-//! `Dotenv`: one variable for each key of a service, in the order of the names.
+//! `Dotenv`: one variable for each key of a secret, in the order of the names.
 //!
 //! A file that a POSIX shell reads back exactly, and that the libraries which read such files agree
 //! on as far as they agree at all:
@@ -14,6 +14,7 @@
 //! characters, or two backslashes in a row; whoever has such values mounts them `Raw`.
 
 use crate::error::{Error, Wanted, Way};
+use keystead_crds::sidecar::SecretSource;
 use keystead_vault::Sensitive;
 use keystead_vault::resolve::Resolved;
 use std::collections::BTreeMap;
@@ -21,15 +22,15 @@ use std::collections::BTreeMap;
 /// What a backslash must stand before, between double quotes.
 const SPECIAL: [char; 4] = ['\\', '"', '$', '`'];
 
-/// The file for these keys of a service.
-pub fn render(service: &str, keys: &BTreeMap<String, Resolved>) -> Result<Sensitive<String>, Error> {
+/// The file for these keys of a secret.
+pub fn render(secret: &SecretSource, keys: &BTreeMap<&str, &Resolved>) -> Result<Sensitive<String>, Error> {
     let mut named: BTreeMap<String, (&str, &str)> = BTreeMap::new();
     for (key, Resolved { value, .. }) in keys {
         let value = value.expose().as_str();
         if value.contains('\0') {
             let wanted = Wanted {
-                service: service.to_owned(),
-                key: Some(key.clone()),
+                secret: secret.clone(),
+                key: (*key).to_owned(),
             };
             return Err(Error::Unfit {
                 wanted,
@@ -39,9 +40,10 @@ pub fn render(service: &str, keys: &BTreeMap<String, Resolved>) -> Result<Sensit
         }
         let name = variable_name(key);
         if let Some((first, _)) = named.get(&name) {
-            let (first, second) = ((*first).to_owned(), key.clone());
+            let (first, second) = ((*first).to_owned(), (*key).to_owned());
+            let (SecretSource::Service(secret) | SecretSource::Path(secret)) = secret.clone();
             return Err(Error::SameName {
-                service: service.to_owned(),
+                secret,
                 first,
                 second,
                 name,
@@ -100,29 +102,27 @@ fn push_quoted(text: &mut String, value: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use keystead_crds::scope::Level;
-    use keystead_vault::resolve::ScopeName;
+    use keystead_vault::resolve::Origin;
     use proptest::prelude::*;
     use std::io::Write as _;
     use std::process::Command;
 
-    fn keys<K: AsRef<str>, V: AsRef<str>>(pairs: &[(K, V)]) -> BTreeMap<String, Resolved> {
-        let scope = ScopeName {
-            level: Level::Global,
-            id: None,
-        };
+    /// The file for these keys of service hubspot.
+    fn file<K: AsRef<str>, V: AsRef<str>>(pairs: &[(K, V)]) -> Result<Sensitive<String>, Error> {
         let resolved = |value: &str| Resolved {
             value: value.into(),
-            scope: scope.clone(),
+            origin: Origin::Path,
         };
-        pairs
+        let keys: Vec<(&str, Resolved)> = pairs
             .iter()
-            .map(|(key, value)| (key.as_ref().to_owned(), resolved(value.as_ref())))
-            .collect()
+            .map(|(key, value)| (key.as_ref(), resolved(value.as_ref())))
+            .collect();
+        let keys = keys.iter().map(|(key, value)| (*key, value)).collect();
+        render(&SecretSource::Service("hubspot".into()), &keys)
     }
 
     fn text(pairs: &[(&str, &str)]) -> String {
-        render("hubspot", &keys(pairs)).unwrap().expose().clone()
+        file(pairs).unwrap().expose().clone()
     }
 
     #[test]
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn two_keys_of_one_name_are_both_named() {
-        let error = render("hubspot", &keys(&[("api-key", "1"), ("api_key", "2")])).unwrap_err();
+        let error = file(&[("api-key", "1"), ("api_key", "2")]).unwrap_err();
         let expected = "the keys api-key and api_key of hubspot would both be API_KEY in a Dotenv file: mount them one \
                         by one instead (files[].format: Raw)";
         assert_eq!(error.to_string(), expected);
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_zero_byte_is_refused() {
-        let error = render("hubspot", &keys(&[("cert", "a\0b")])).unwrap_err();
+        let error = file(&[("cert", "a\0b")]).unwrap_err();
         let expected = "the value of hubspot/cert can't travel in a Dotenv file because it has a zero byte: mount it \
                         as a file instead (files[].format: Raw)";
         assert_eq!(error.to_string(), expected);
@@ -165,11 +165,11 @@ mod tests {
             // The names are our own: a shell has variables that can't be set.
             let pairs: Vec<(String, String)> =
                 values.into_iter().enumerate().map(|(index, value)| (format!("key-{index}"), value)).collect();
-            let rendered = render("hubspot", &keys(&pairs)).unwrap();
-            let mut file = tempfile::NamedTempFile::new().unwrap();
-            file.write_all(rendered.expose().as_bytes()).unwrap();
+            let rendered = file(&pairs).unwrap();
+            let mut temporary = tempfile::NamedTempFile::new().unwrap();
+            temporary.write_all(rendered.expose().as_bytes()).unwrap();
             let shown: Vec<String> = (0..pairs.len()).map(|index| format!("\"$KEY_{index}\"")).collect();
-            let script = format!(". '{}'; printf '%s\\0' {}", file.path().display(), shown.join(" "));
+            let script = format!(". '{}'; printf '%s\\0' {}", temporary.path().display(), shown.join(" "));
             let output = Command::new("sh").arg("-c").arg(script).output().unwrap();
             prop_assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
             let read = String::from_utf8(output.stdout).unwrap();

@@ -137,8 +137,8 @@ async fn error(script: Script) -> SidecarError {
     let mut server = Server::new(&settings, &environment.dirs).unwrap();
     let outcome = async {
         server.keep().await?;
-        let services = server.read().await?;
-        crate::render::render(&settings, &services)
+        let secrets = server.read().await?;
+        crate::render::render(&settings, &secrets)
     };
     outcome.await.unwrap_err()
 }

@@ -2,6 +2,8 @@
 
 use super::Settings;
 use super::pod::{Container, Pod};
+use keystead_compile::kinds::defaults::Requests;
+use keystead_compile::quantity;
 use keystead_crds::{names, sidecar::Config};
 use serde_json::{Value, json};
 
@@ -9,7 +11,7 @@ use serde_json::{Value, json};
 const API_TOKEN_DIR: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /// The native sidecar: starts before everything else of the pod and ends after it.
-pub(super) fn container(pod: &Pod<'_>, mut config: Config, settings: &Settings) -> Value {
+pub(super) fn container(pod: &Pod<'_>, mut config: Config, requests: Requests, settings: &Settings) -> Value {
     let owner = Owner::of(pod);
     config.file_mode = owner.file_mode;
     let mut container = json!({
@@ -41,7 +43,7 @@ pub(super) fn container(pod: &Pod<'_>, mut config: Config, settings: &Settings) 
     if let Some(policy) = &settings.image_pull_policy {
         container["imagePullPolicy"] = json!(policy);
     }
-    if let Some(resources) = resources(pod, settings) {
+    if let Some(resources) = resources(pod, requests, settings) {
         container["resources"] = resources;
     }
     if !pod.has_host_network() {
@@ -91,16 +93,16 @@ fn env(pod: &Pod<'_>, config: &Config) -> Value {
 
 /// Nothing where the pod as a whole has resources: those bound the sum of its containers' requests,
 /// and ours might not fit.
-fn resources(pod: &Pod<'_>, settings: &Settings) -> Option<Value> {
+fn resources(pod: &Pod<'_>, requests: Requests, settings: &Settings) -> Option<Value> {
     if pod.has_own_resources() {
         return None;
     }
-    let quantities = |r: &super::Resources| json!({"cpu": r.cpu, "memory": r.memory});
+    let quantities = |r: &Requests| json!({"cpu": r.cpu, "memory": r.memory});
     Some(if pod.all_containers().all(is_guaranteed) {
-        let both = quantities(&settings.guaranteed);
+        let both = quantities(&requests.at_least(&settings.guaranteed));
         json!({"requests": both, "limits": both})
     } else {
-        json!({"requests": quantities(&settings.requests)})
+        json!({"requests": quantities(&requests)})
     })
 }
 
@@ -118,22 +120,9 @@ fn is_guaranteed(container: &Container<'_>) -> bool {
         })
 }
 
-/// A quantity in thousandths, so that `1` is `1000m`; nothing for what is written in unusual ways.
+/// A quantity, so that `1` is `1000m`.
 fn amount(quantity: &Value) -> Option<u128> {
-    let text = quantity.as_str()?;
-    let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
-    let thousandths: u128 = match unit {
-        "m" => 1,
-        "" => 1_000,
-        "k" => 1_000_000,
-        "M" => 1_000_000_000,
-        "G" => 1_000_000_000_000,
-        "Ki" => 1_000 << 10,
-        "Mi" => 1_000 << 20,
-        "Gi" => 1_000 << 30,
-        _ => return None,
-    };
-    digits.parse::<u128>().ok()?.checked_mul(thousandths)
+    quantity::parse(quantity.as_str()?)
 }
 
 /// Who owns the files, and who may read them.

@@ -45,20 +45,23 @@ pub(in crate::webhook) fn secrets() -> PodSecrets {
     PodSecrets {
         config,
         audience: "vault".to_owned(),
+        requests: requests("10m", "16Mi"),
         bindings: vec!["web".to_owned(), "more".to_owned()],
     }
 }
 
-pub(in crate::webhook) fn settings() -> Settings {
-    let resources = |cpu: &str, memory: &str| Resources {
+fn requests(cpu: &str, memory: &str) -> Requests {
+    Requests {
         cpu: cpu.to_owned(),
         memory: memory.to_owned(),
-    };
+    }
+}
+
+pub(in crate::webhook) fn settings() -> Settings {
     Settings {
         image: "keystead.test/sidecar:1".to_owned(),
         image_pull_policy: Some("Never".to_owned()),
-        requests: resources("10m", "16Mi"),
-        guaranteed: resources("50m", "64Mi"),
+        guaranteed: requests("50m", "64Mi"),
     }
 }
 
@@ -308,6 +311,39 @@ fn a_guaranteed_pod_stays_guaranteed() {
         injected(&whole).unwrap()["spec"]["initContainers"][0].get("resources"),
         None
     );
+}
+
+#[test]
+fn what_its_bindings_ask_for_reaches_the_sidecar() {
+    let resources = |containers: Value| {
+        let pod = json!({"spec": {"containers": containers}});
+        let mut secrets = secrets();
+        secrets.requests = requests("20m", "128Mi");
+        let operations = plan(&pod, secrets, &settings()).unwrap();
+        patched(&pod, &operations)["spec"]["initContainers"][0]["resources"].clone()
+    };
+    let burstable = json!({"requests": {"cpu": "20m", "memory": "128Mi"}});
+    assert_eq!(resources(json!([{"name": "c"}])), burstable);
+    let limits = json!({"cpu": "1", "memory": "1Gi"});
+    let both = json!({"cpu": "50m", "memory": "128Mi"});
+    assert_eq!(
+        resources(json!([{"name": "c", "resources": {"limits": limits}}])),
+        json!({"requests": both, "limits": both}),
+        "a limit below what is asked for would be none"
+    );
+}
+
+#[test]
+fn what_is_optional_does_not_keep_a_container_from_starting() {
+    let pod = json!({"spec": {"containers": [{"name": "c"}]}});
+    let mut secrets = secrets();
+    secrets.config.secrets[0].optional = true;
+    let operations = plan(&pod, secrets, &settings()).unwrap();
+    let env = patched(&pod, &operations)["spec"]["containers"][0]["env"].clone();
+    let key =
+        json!({"volumeName": "keystead-private", "path": "env", "key": "HUBSPOT_API_KEY", "optional": true});
+    let optional = json!({"name": "HUBSPOT_API_KEY", "valueFrom": {"fileKeyRef": key}});
+    assert_eq!(env, json!([guard(), optional]), "the gate itself is not optional");
 }
 
 #[test]

@@ -7,8 +7,11 @@ use serde_json::json;
 struct Accounts;
 
 impl Directory for Accounts {
-    fn secrets_for(&self, namespace: &str, account: &str) -> Lookup {
+    fn secrets_for(&self, namespace: &str, account: &str, labels: &BTreeMap<String, String>) -> Lookup {
         assert_eq!(namespace, "shop");
+        if labels.get("tier").is_some_and(|tier| tier == "other") {
+            return Lookup::Unselected(vec!["web".to_owned(), "more".to_owned()]);
+        }
         match account {
             "web" => Lookup::Found(Box::<PodSecrets>::new(secrets())),
             "torn" => Lookup::Refused("its bindings name two environments: use one".to_owned()),
@@ -187,5 +190,25 @@ fn outcomes_are_counted() {
         "keystead_webhook_duration_seconds_count 4",
     ] {
         assert!(page.contains(line), "{line} is not in\n{page}");
+    }
+}
+
+#[test]
+fn a_pod_that_no_binding_selects_has_none() {
+    let mut review = review(Some("web"));
+    review["request"]["object"]["metadata"]["labels"] = json!({"tier": "other", "odd": 1});
+    assert_eq!(
+        answer(Entry::Namespace, &review),
+        json!({"uid": "u1", "allowed": true})
+    );
+    let refused = answer(Entry::Pod, &review);
+    assert_eq!(refused["allowed"], false);
+    let message = refused["status"]["message"].as_str().unwrap();
+    for part in [
+        "service account web (web, more)",
+        "by podSelector",
+        "keystead.dev/inject",
+    ] {
+        assert!(message.contains(part), "{message}");
     }
 }

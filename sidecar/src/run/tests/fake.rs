@@ -1,9 +1,9 @@
 //! A Vault that answers what the test wants, while time stands still.
 
-use crate::render::Services;
 use crate::source::Vault;
 use keystead_crds::scope::Level;
-use keystead_vault::resolve::{Resolved, ScopeName, Service};
+use keystead_crds::sidecar::SecretSource;
+use keystead_vault::resolve::{Origin, Resolved, ScopeName, Secret, Secrets};
 use keystead_vault::session::Kept;
 use keystead_vault::{Error as VaultError, Sensitive};
 use std::cell::RefCell;
@@ -81,7 +81,7 @@ impl Vault for Fake {
         Ok(kept)
     }
 
-    async fn read(&mut self) -> Result<Services, VaultError> {
+    async fn read(&mut self) -> Result<Secrets, VaultError> {
         self.note("read");
         tokio::time::sleep(Duration::from_millis(1)).await;
         let mut state = self.0.borrow_mut();
@@ -98,14 +98,13 @@ impl Vault for Fake {
             id: None,
         };
         let value = Sensitive::from(state.value.as_str());
-        let keys = BTreeMap::from([("api_key".to_owned(), Resolved { value, scope })]);
-        Ok(BTreeMap::from([(
-            "hubspot".to_owned(),
-            Service {
-                keys,
-                searched: Vec::new(),
-            },
-        )]))
+        let origin = Origin::Scope(scope.clone());
+        let secret = Secret {
+            keys: BTreeMap::from([("api_key".to_owned(), Resolved { value, origin })]),
+            searched: vec![scope],
+        };
+        let service = SecretSource::Service("hubspot".to_owned());
+        Ok(Secrets::from([(service, secret)]))
     }
 
     fn reads(&self) -> usize {

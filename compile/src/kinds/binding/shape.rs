@@ -1,0 +1,104 @@
+//! Whether the parts of a binding fit together, apart from everything else that is declared.
+
+use super::clash::same_place;
+use crate::Problem;
+use keystead_crds::binding::SecretBindingSpec;
+use keystead_crds::condition::Reason;
+use kube::core::Selector;
+
+pub(super) fn check(spec: &SecretBindingSpec) -> Result<(), Problem> {
+    let wrong = selector(spec).or_else(|| files(spec)).or_else(|| keys(spec));
+    wrong.map_or(Ok(()), |message| Err(Problem::new(Reason::Invalid, message)))
+}
+
+fn selector(spec: &SecretBindingSpec) -> Option<String> {
+    let selector = Selector::try_from(spec.pod_selector.clone()?);
+    let error = selector.err()?;
+    Some(format!(
+        "spec.podSelector: {error}; an expression needs an operator of In, NotIn, Exists and DoesNotExist"
+    ))
+}
+
+fn files(spec: &SecretBindingSpec) -> Option<String> {
+    spec.files.iter().enumerate().find_map(|(index, file)| {
+        let mut before = spec.files.iter().take(index);
+        let overlap = before.find_map(|other| same_place(&other.path, &file.path))?;
+        Some(format!(
+            "spec.files[{}].path: the pod would get {overlap} twice: rename one",
+            file.path
+        ))
+    })
+}
+
+/// A file or variable shows a key that its secret is asked for.
+fn keys(spec: &SecretBindingSpec) -> Option<String> {
+    let files = spec.files.iter().filter_map(|file| {
+        let key = file.key.as_ref()?;
+        Some((format!("spec.files[{}]", file.path), &file.secret, key))
+    });
+    let env = spec.env.iter();
+    let env = env.map(|env| (format!("spec.env[{}]", env.name), &env.secret, &env.key));
+    files.chain(env).find_map(|(place, name, key)| {
+        let secret = spec.secrets.iter().find(|secret| secret.name == *name)?;
+        let unseen = !secret.keys.is_empty() && !secret.keys.contains(key);
+        unseen.then(|| {
+            format!("{place}.key: {key} is not among spec.secrets[{name}].keys: add it there, or leave keys out to have all")
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    /// What is said of a binding with these fields.
+    fn said(fields: Value) -> String {
+        let mut spec = json!({
+            "providerRef": {"name": "p"},
+            "serviceAccounts": ["web"],
+            "secrets": [{"name": "crm", "service": "hubspot", "keys": ["api_key"]}, {"name": "db", "service": "db"}],
+        });
+        spec.as_object_mut()
+            .unwrap()
+            .append(&mut fields.as_object().unwrap().clone());
+        let spec = serde_json::from_value(spec).unwrap();
+        check(&spec)
+            .err()
+            .map_or_else(String::new, |problem| problem.message)
+    }
+
+    #[test]
+    fn what_can_not_fit_together_is_said() {
+        let raw = |path: &str, key: &str| json!({"path": path, "format": "Raw", "secret": "crm", "key": key});
+        let env = |secret: &str, key: &str| json!({"env": [{"name": "KEY", "secret": secret, "key": key}]});
+        for (fields, wanted) in [
+            (
+                json!({"files": [raw("a/b", "api_key"), raw("a", "api_key")]}),
+                "spec.files[a].path: the pod would get the file a, which is a directory in a/b, twice",
+            ),
+            (
+                json!({"files": [raw("a", "url")]}),
+                "spec.files[a].key: url is not among spec.secrets[crm].keys",
+            ),
+            (
+                env("crm", "url"),
+                "spec.env[KEY].key: url is not among spec.secrets[crm].keys",
+            ),
+            (
+                json!({"podSelector": {"matchExpressions": [{"key": "a", "operator": "Is"}]}}),
+                "spec.podSelector: ",
+            ),
+        ] {
+            let message = said(fields);
+            assert!(message.contains(wanted), "{wanted}: {message}");
+        }
+        for fields in [
+            json!({"files": [raw("a", "api_key"), raw("b", "api_key")]}),
+            env("crm", "api_key"),
+            env("db", "url"),
+        ] {
+            assert_eq!(said(fields.clone()), "", "{fields}");
+        }
+    }
+}

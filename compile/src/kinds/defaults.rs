@@ -1,0 +1,223 @@
+//! What holds where a binding says nothing: what its namespace's annotations say, else the provider's
+//! `defaults`, else what is built in.
+
+use crate::{Key, Problem, World, quantity};
+use keystead_crds::condition::Reason;
+use keystead_crds::names::{REFRESH_ANNOTATION, SIDECAR_CPU_ANNOTATION, SIDECAR_MEMORY_ANNOTATION};
+use keystead_crds::{SecretBinding, SecretProvider};
+use kube::core::Duration as KubeDuration;
+use std::time::Duration;
+
+/// How often a pod looks for changed values.
+const REFRESH: Duration = Duration::from_mins(1);
+/// No pod looks more often, or less.
+const BOUNDS: [Duration; 2] = [Duration::from_secs(1), Duration::from_hours(24)];
+/// What a sidecar asks the node for.
+const CPU: &str = "10m";
+/// The same of memory.
+const MEMORY: &str = "16Mi";
+/// Less memory is too little for any sidecar.
+const LEAST_MEMORY: &str = "8Mi";
+
+/// What holds for a binding, or for a pod, once everybody was heard who may say something.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Effective {
+    /// How often values are looked at.
+    pub refresh: Duration,
+    /// What the sidecar asks the node for.
+    pub requests: Requests,
+}
+
+/// Quantities as Kubernetes writes them.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Requests {
+    /// Processor time, such as `10m`.
+    pub cpu: String,
+    /// Memory, such as `16Mi`.
+    pub memory: String,
+}
+
+/// What holds for a binding. An annotation that can't be understood is a problem of every binding in
+/// its namespace.
+pub fn effective(
+    world: &World,
+    provider: &SecretProvider,
+    key: &Key,
+    binding: &SecretBinding,
+) -> Result<Effective, Problem> {
+    let noted = |name, right, read| annotation(world, &key.namespace, name, right, read);
+    let refresh = noted(
+        REFRESH_ANNOTATION,
+        "a duration between 1s and 24h, such as 30s",
+        is_interval,
+    )?;
+    let cpu = noted(
+        SIDECAR_CPU_ANNOTATION,
+        "a quantity above zero, such as 10m",
+        is_cpu,
+    )?;
+    let memory = noted(
+        SIDECAR_MEMORY_ANNOTATION,
+        "a quantity of at least 8Mi, such as 16Mi",
+        is_memory,
+    )?;
+
+    let own = binding.spec.sidecar.resources.as_ref();
+    let defaults = &provider.spec.defaults;
+    let shared = defaults.sidecar.as_ref();
+    let refresh = binding.spec.refresh_interval.or_else(|| refresh?.parse().ok());
+    let refresh = refresh
+        .or(defaults.refresh_interval)
+        .map_or(REFRESH, Duration::from);
+    let cpu = own.and_then(|own| own.cpu.as_deref()).or(cpu);
+    let cpu = cpu.or_else(|| shared?.cpu.as_deref());
+    let memory = own.and_then(|own| own.memory.as_deref()).or(memory);
+    let memory = memory.or_else(|| shared?.memory.as_deref());
+    let [shortest, longest] = BOUNDS;
+    Ok(Effective {
+        refresh: refresh.clamp(shortest, longest),
+        requests: Requests {
+            cpu: cpu.unwrap_or(CPU).to_owned(),
+            memory: memory.unwrap_or(MEMORY).to_owned(),
+        },
+    })
+}
+
+impl Effective {
+    /// What holds for a pod of both bindings: the shorter interval, the larger requests.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            refresh: self.refresh.min(other.refresh),
+            requests: self.requests.at_least(&other.requests),
+        }
+    }
+}
+
+impl Requests {
+    /// The larger of each.
+    #[must_use]
+    pub fn at_least(self, other: &Self) -> Self {
+        Self {
+            cpu: larger(self.cpu, &other.cpu),
+            memory: larger(self.memory, &other.memory),
+        }
+    }
+}
+
+fn larger(one: String, other: &str) -> String {
+    if quantity::parse(other) > quantity::parse(&one) {
+        other.to_owned()
+    } else {
+        one
+    }
+}
+
+/// What an annotation of the namespace says, if it is there and makes sense.
+fn annotation<'a>(
+    world: &'a World,
+    namespace: &str,
+    name: &str,
+    right: &str,
+    makes_sense: fn(&str) -> bool,
+) -> Result<Option<&'a str>, Problem> {
+    match world.annotation(namespace, name) {
+        Some(text) if !makes_sense(text) => Err(Problem::new(
+            Reason::Invalid,
+            format!("namespace {namespace}: its annotation {name} is {text:?}: expected {right}"),
+        )),
+        noted => Ok(noted),
+    }
+}
+
+fn is_interval(text: &str) -> bool {
+    let [shortest, longest] = BOUNDS;
+    text.parse::<KubeDuration>()
+        .is_ok_and(|duration| !duration.is_negative() && (shortest..=longest).contains(&duration.into()))
+}
+
+fn is_cpu(text: &str) -> bool {
+    quantity::parse(text) > Some(0)
+}
+
+fn is_memory(text: &str) -> bool {
+    quantity::parse(text) >= quantity::parse(LEAST_MEMORY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{binding, provider, world};
+    use serde_json::{Value, json};
+
+    /// What holds in a namespace with these annotations, by these parts of the provider and the binding.
+    fn held(defaults: Value, annotations: &[(&str, &str)], spec: Value) -> Result<Effective, Problem> {
+        let (mut provider, mut binding) = (provider("p"), binding("shop", "b", "p", "web", "hubspot"));
+        provider.spec.defaults = serde_json::from_value(defaults).unwrap();
+        let mut whole = serde_json::to_value(&binding.spec).unwrap();
+        whole
+            .as_object_mut()
+            .unwrap()
+            .append(&mut spec.as_object().unwrap().clone());
+        binding.spec = serde_json::from_value(whole).unwrap();
+        let mut world = world([], []);
+        let annotations = annotations.iter();
+        let annotations = annotations.map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+        world.set_annotations("shop", annotations.collect());
+        effective(&world, &provider, &Key::of(&binding), &binding)
+    }
+
+    fn says(defaults: Value, annotations: &[(&str, &str)], spec: Value) -> String {
+        let Effective { refresh, requests } = held(defaults, annotations, spec).unwrap();
+        format!("{} {} {}", refresh.as_secs(), requests.cpu, requests.memory)
+    }
+
+    #[test]
+    fn the_binding_wins_then_the_namespace_then_the_provider() {
+        let provider = || json!({"refreshInterval": "10m", "sidecar": {"cpu": "20m", "memory": "32Mi"}});
+        let namespace = [
+            (REFRESH_ANNOTATION, "5m"),
+            (SIDECAR_CPU_ANNOTATION, "30m"),
+            ("other.example/refresh-interval", "nonsense"),
+        ];
+        let binding = || json!({"refreshInterval": "30s", "sidecar": {"resources": {"memory": "64Mi"}}});
+        let none = || json!({});
+        assert_eq!(says(none(), &[], none()), "60 10m 16Mi");
+        assert_eq!(says(provider(), &[], none()), "600 20m 32Mi");
+        assert_eq!(says(provider(), &namespace, none()), "300 30m 32Mi");
+        assert_eq!(says(provider(), &namespace, binding()), "30 30m 64Mi");
+        assert_eq!(says(none(), &[], binding()), "30 10m 64Mi");
+    }
+
+    #[test]
+    fn an_annotation_that_makes_no_sense_is_said() {
+        for (name, text) in [
+            (REFRESH_ANNOTATION, "soon"),
+            (REFRESH_ANNOTATION, "0s"),
+            (REFRESH_ANNOTATION, "-5m"),
+            (REFRESH_ANNOTATION, "25h"),
+            (SIDECAR_CPU_ANNOTATION, "0"),
+            (SIDECAR_CPU_ANNOTATION, "ten"),
+            (SIDECAR_MEMORY_ANNOTATION, "4Mi"),
+            (SIDECAR_MEMORY_ANNOTATION, ""),
+        ] {
+            let problem = held(json!({}), &[(name, text)], json!({"refreshInterval": "30s"})).unwrap_err();
+            assert_eq!(problem.reason, Reason::Invalid);
+            let wanted = format!("namespace shop: its annotation {name} is {text:?}: expected a ");
+            assert!(problem.message.starts_with(&wanted), "{problem}");
+        }
+    }
+
+    #[test]
+    fn a_pod_of_several_looks_as_often_and_asks_as_much_as_any() {
+        let effective = |seconds, cpu: &str, memory: &str| Effective {
+            refresh: Duration::from_secs(seconds),
+            requests: Requests {
+                cpu: cpu.into(),
+                memory: memory.into(),
+            },
+        };
+        let both = effective(30, "0.2", "16Mi").and(effective(60, "100m", "1Gi"));
+        assert_eq!(both, effective(30, "0.2", "1Gi"));
+    }
+}
