@@ -152,7 +152,7 @@ fn identified(world: &World, provider: &SecretProvider, account: &Account) -> [O
 }
 
 /// What bindings give the account.
-fn secrets<'a>(world: &'a World, provider: &SecretProvider, account: &Account) -> Vec<&'a BoundSecret> {
+fn secrets<'a>(world: &'a World, provider: &SecretProvider, account: &'a Account) -> Vec<&'a BoundSecret> {
     if provider::admit(world, provider, &account.namespace).is_err() || !can_exist(account) {
         return Vec::new();
     }

@@ -54,6 +54,7 @@ fn bed() -> Bed {
         metrics: metrics.clone(),
         ready: ready.clone(),
         report: Report::default(),
+        left_out: BTreeSet::new(),
         plan: Plan::new(settings.refresh, Instant::now()),
         settings,
     };

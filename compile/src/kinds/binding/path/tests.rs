@@ -148,7 +148,11 @@ proptest! {
             let policy = keystead_vault::hcl::workload("x", &[], std::slice::from_ref(&path));
             let base = keystead_vault::hcl::workload("x", &[], &[]);
             let granted = policy.strip_prefix(&base).unwrap();
-            prop_assert_eq!(granted, format!("path \"{text}\" {{ capabilities = [\"read\"] }}\n"));
+            let (read, leases) = granted.split_once('\n').unwrap();
+            prop_assert_eq!(read, format!("path \"{text}\" {{ capabilities = [\"read\"] }}"));
+            let below = ["renew", "revoke"].map(|verb| format!("path \"sys/leases/{verb}/{text}/+\" {{"));
+            prop_assert!(leases.lines().zip(&below).all(|(line, start)| line.starts_with(start)));
+            prop_assert_eq!(leases.lines().count(), 2);
             // What HCL or Vault would read as something else than itself.
             prop_assert!(!text.contains(['*', '+', '"', '\\', '{', '}', '$', '%', '\n']), "{:?}", text);
             let segments: Vec<&str> = text.split('/').collect();
