@@ -5,6 +5,8 @@ mod bindings;
 mod logins;
 mod process;
 mod provider;
+mod clash;
+pub(super) mod paths;
 mod replicas;
 mod rest;
 mod tenants;
@@ -50,6 +52,14 @@ const TESTS: &[Named] = &[
     (
         "operator: what was undeclared while it was down is swept at its start",
         bindings::deleted_while_down,
+    ),
+    (
+        "operator: of two bindings that give a pod one file or variable the older serves",
+        clash::older_serves,
+    ),
+    (
+        "operator: an existing path is read where the provider allows it, and nothing beside it",
+        paths::granted,
     ),
     (
         "operator: a namespace that leaves a company loses its paths with the token it had",

@@ -1,6 +1,8 @@
 //! The sidecar's program against real servers: outside a pod, on folders of the test's own, with
 //! the policy and the role that the operator made for its account.
 
+mod paths;
+
 use std::fs;
 use std::process::Command;
 
@@ -28,6 +30,10 @@ pub(super) fn tests() -> Vec<Test> {
         Test::on_servers(
             "sidecar: a missing key is named with the scopes searched, and comes up by itself",
             missing_key,
+        ),
+        Test::on_servers(
+            "sidecar: existing paths of both KV versions are shown, only the keys asked for, and what is optional may be missing",
+            paths::shown,
         ),
     ]
 }
@@ -158,16 +164,20 @@ impl<'a> Pod<'a> {
             credentials.concat(),
             binding("shop", "web", "web", &["hubspot"]),
         ];
-        rig.apply(&manifests.concat())?;
+        let pod = Self::of(rig, &manifests.concat(), &config(rig)?)?;
+        rig.ready(&["credential/everyone -n @id@-shop"])?;
+        Ok(pod)
+    }
+
+    /// A pod of account web with this config, once the binding web among the manifests is Ready.
+    fn of(rig: &'a Rig<'a>, manifests: &str, config: &Value) -> Result<Self> {
+        rig.apply(manifests)?;
         let pod = Self {
             rig,
-            config: config(rig)?.to_string(),
+            config: config.to_string(),
             _operator: rig.operator()?,
         };
-        rig.ready(&[
-            "secretbinding/web -n @id@-shop",
-            "credential/everyone -n @id@-shop",
-        ])?;
+        rig.ready(&["secretbinding/web -n @id@-shop"])?;
         for folder in ["files", "private", "token"] {
             fs::create_dir(pod.folder(folder))?;
         }
