@@ -59,11 +59,36 @@ pub(super) fn granted(stage: &Stage) -> Result<()> {
 /// What no binding gets, and what it is told.
 fn refused(rig: &Rig<'_>) -> Result<()> {
     let cases = [
-        ("other", "@id@-v2/data/team-a/app", "NotPermitted", "does not open @id@-v2/data/team-a/app to namespace @id@-other"),
-        ("shop", "@id@-v2/data/team-ab", "NotPermitted", "does not open @id@-v2/data/team-ab"),
-        ("shop", "kv/data/@id@/production/global/all/hubspot", "NotPermitted", "name the service instead of the path"),
-        ("shop", "kv/metadata/@id@/production/company/acme/hubspot", "NotPermitted", "name the service instead of the path"),
-        ("shop", "sys/policies/acl/root", "Invalid", "is below sys, which is Vault's own"),
+        (
+            "other",
+            "@id@-v2/data/team-a/app",
+            "NotPermitted",
+            "does not open @id@-v2/data/team-a/app to namespace @id@-other",
+        ),
+        (
+            "shop",
+            "@id@-v2/data/team-ab",
+            "NotPermitted",
+            "does not open @id@-v2/data/team-ab",
+        ),
+        (
+            "shop",
+            "kv/data/@id@/production/global/all/hubspot",
+            "NotPermitted",
+            "name the service instead of the path",
+        ),
+        (
+            "shop",
+            "kv/metadata/@id@/production/company/acme/hubspot",
+            "NotPermitted",
+            "name the service instead of the path",
+        ),
+        (
+            "shop",
+            "sys/policies/acl/root",
+            "Invalid",
+            "is below sys, which is Vault's own",
+        ),
     ];
     for (space, path, reason, sentence) in cases {
         rig.apply(&asking(space, "asks", &[path]))?;
@@ -76,11 +101,15 @@ fn refused(rig: &Rig<'_>) -> Result<()> {
 /// An engine of each version, with something in them.
 pub(in crate::tests) fn engines(rig: &Rig<'_>) -> Result<()> {
     for version in ["1", "2"] {
-        rig.ask(&format!("bao secrets enable -path=@id@-v{version} -version={version} kv"))?;
+        rig.ask(&format!(
+            "bao secrets enable -path=@id@-v{version} -version={version} kv"
+        ))?;
     }
     // An engine of version 2 needs a moment before it takes the first value.
     wait::until("the engine is there", PATIENCE, None, || {
-        Ok(rig.ask("bao kv put -mount=@id@-v2 team-a/app user=u password=of-team-a").is_ok())
+        Ok(rig
+            .ask("bao kv put -mount=@id@-v2 team-a/app user=u password=of-team-a")
+            .is_ok())
     })?;
     rig.ask("bao kv put -mount=@id@-v2 team-a/other x=y")?;
     rig.ask("bao write @id@-v1/app token=of-version-1 port=5432")?;
