@@ -4,6 +4,7 @@ use clap::Parser;
 use keystead_runtime::log::Format;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// The Keystead operator: reconciles SecretProviders, SecretScopes, Credentials and SecretBindings
 /// into Vault or OpenBao, and injects sidecars into pods.
@@ -37,6 +38,10 @@ pub struct Args {
     /// put the finalizers back.
     #[arg(long, value_name = "DEPLOYMENT", requires_all = ["release", "namespace"])]
     pub stop: Option<String>,
+    /// How long a namespace that is being deleted waits for a Vault that is away, before its Credentials
+    /// are let go without taking their values away.
+    #[arg(long, env = "KEYSTEAD_RELEASE_AFTER", default_value = "10m", value_parser = duration)]
+    pub release_after: Duration,
     /// Where to serve /livez, /readyz and /metrics.
     #[arg(long, env = "KEYSTEAD_ADMIN_LISTEN", default_value = "0.0.0.0:8080")]
     pub admin_listen: SocketAddr,
@@ -92,9 +97,25 @@ fn dns_label(text: &str) -> Result<String, String> {
     Err("expected a DNS label: lower-case letters, digits and '-', at most 63, no '-' at the ends".into())
 }
 
+fn duration(text: &str) -> Result<Duration, String> {
+    let parsed = text.parse::<kube::core::Duration>().ok();
+    parsed
+        .filter(|duration| !duration.is_negative())
+        .map(Into::into)
+        .ok_or_else(|| "expected a duration of at least 0s, such as 10m or 1h30m".into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_duration_has_a_unit_and_is_not_negative() {
+        assert_eq!(duration("1m30s"), Ok(Duration::from_secs(90)));
+        for bad in ["", "10", "-1m", "soon"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn a_cluster_is_a_dns_label() {

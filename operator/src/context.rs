@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
 
 /// What every reconcile needs.
 pub(crate) struct Context {
@@ -21,6 +22,8 @@ pub(crate) struct Context {
     pub(crate) providers: Providers,
     pub(crate) metrics: Metrics,
     pub(crate) vault_token_file: PathBuf,
+    /// How long a namespace that is being deleted waits for Vault.
+    pub(crate) release_after: Duration,
     world: RwLock<World>,
     /// Whether this replica is the one that writes.
     leading: AtomicBool,
@@ -55,13 +58,20 @@ impl Sources {
 }
 
 impl Context {
-    pub(crate) fn new(client: Client, world: World, metrics: Metrics, vault_token_file: PathBuf) -> Self {
+    pub(crate) fn new(
+        client: Client,
+        world: World,
+        metrics: Metrics,
+        vault_token_file: PathBuf,
+        release_after: Duration,
+    ) -> Self {
         Self {
             client,
             queue: Queue::default(),
             providers: Providers::default(),
             metrics,
             vault_token_file,
+            release_after,
             world: RwLock::new(world),
             leading: AtomicBool::new(false),
             accounts: Mutex::default(),
@@ -108,13 +118,18 @@ impl Context {
         applied.map_err(|error| self.suspect(provider, error))
     }
 
-    /// Takes one object out of a provider's Vault.
-    pub(crate) async fn remove(&self, provider: &str, object: &Object) -> Result<(), Problem> {
+    /// Takes one object out of a provider's Vault; values as `deletion` says.
+    pub(crate) async fn remove(
+        &self,
+        provider: &str,
+        object: &Object,
+        deletion: Deletion,
+    ) -> Result<(), Problem> {
         let vault = self.providers.client(provider)?;
-        engine::remove(&vault, object, Deletion::Retain)
-            .await
-            .map_err(|error| self.suspect(provider, error))?;
-        tracing::info!(provider, %object, "removed from Vault");
+        let removed = engine::remove(&vault, object, deletion).await;
+        let removed = removed.map_err(|error| self.suspect(provider, error))?;
+        let details = removed.details.join("; ");
+        tracing::info!(provider, %object, details, "removed from Vault");
         Ok(())
     }
 

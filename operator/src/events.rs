@@ -6,12 +6,15 @@ use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use k8s_openapi::jiff::Timestamp;
 use kube::api::PostParams;
+use kube::core::Status;
 use kube::{Api, Client};
 
 /// Longest note the API server takes, in bytes.
 const LONGEST_NOTE: usize = 1024;
 
-/// Tells people of a change. An event that can't be published is logged, and nothing else.
+/// Tells people of a change. In a namespace that is being deleted no event can be made: there it is
+/// one of the namespace itself, which stands in `default`. An event that can't be published is logged,
+/// and nothing else.
 pub(crate) async fn publish(
     client: &Client,
     regarding: ObjectReference,
@@ -19,7 +22,27 @@ pub(crate) async fn publish(
     reason: &str,
     note: &str,
 ) {
-    let namespace = regarding.namespace.clone().unwrap_or_else(|| "default".into());
+    let mut created = create(client, &regarding, warning, reason, note).await;
+    if let (Err(kube::Error::Api(status)), Some(namespace)) = (&created, &regarding.namespace)
+        && is_terminating(status)
+    {
+        let [kind, name] = [&regarding.kind, &regarding.name].map(|text| text.as_deref().unwrap_or_default());
+        let note = format!("{kind} {name}: {note}");
+        created = create(client, &of_namespace(namespace), warning, reason, &note).await;
+    }
+    if let Err(error) = created {
+        tracing::warn!(%error, reason, "an event could not be published");
+    }
+}
+
+async fn create(
+    client: &Client,
+    regarding: &ObjectReference,
+    warning: bool,
+    reason: &str,
+    note: &str,
+) -> Result<Event, kube::Error> {
+    let namespace = regarding.namespace.as_deref().unwrap_or("default");
     let event = Event {
         metadata: ObjectMeta {
             generate_name: Some("keystead-".into()),
@@ -29,15 +52,30 @@ pub(crate) async fn publish(
         event_time: Some(MicroTime(Timestamp::now())),
         note: Some(cut(note)),
         reason: Some(reason.to_owned()),
-        regarding: Some(regarding),
+        regarding: Some(regarding.clone()),
         reporting_controller: Some("keystead.dev/operator".into()),
         reporting_instance: Some("keystead-operator".into()),
         type_: Some(if warning { "Warning" } else { "Normal" }.into()),
         ..Event::default()
     };
-    let api: Api<Event> = Api::namespaced(client.clone(), &namespace);
-    if let Err(error) = api.create(&PostParams::default(), &event).await {
-        tracing::warn!(%error, reason, "an event could not be published");
+    let api: Api<Event> = Api::namespaced(client.clone(), namespace);
+    api.create(&PostParams::default(), &event).await
+}
+
+/// Whether the API server refused an object because its namespace is being deleted.
+fn is_terminating(status: &Status) -> bool {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    causes
+        .into_iter()
+        .any(|cause| cause.reason == "NamespaceTerminating")
+}
+
+fn of_namespace(name: &str) -> ObjectReference {
+    ObjectReference {
+        api_version: Some("v1".into()),
+        kind: Some("Namespace".into()),
+        name: Some(name.to_owned()),
+        ..ObjectReference::default()
     }
 }
 

@@ -7,6 +7,7 @@ mod context;
 mod definitions;
 mod directory;
 mod events;
+mod finalizer;
 mod lease;
 mod metrics;
 mod providers;

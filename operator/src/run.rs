@@ -55,6 +55,7 @@ pub async fn run(args: Args) -> Result<(), Error> {
         cluster,
         class,
         vault_token_file,
+        release_after,
         lease,
         identity,
         admin_listen,
@@ -75,7 +76,13 @@ pub async fn run(args: Args) -> Result<(), Error> {
     );
 
     let world = World::new(cluster, class);
-    let context = Arc::new(Context::new(client.clone(), world, metrics, vault_token_file));
+    let context = Arc::new(Context::new(
+        client.clone(),
+        world,
+        metrics,
+        vault_token_file,
+        release_after,
+    ));
     let synced = Arc::new(AtomicBool::new(false));
     let directory = WorldDirectory {
         context: Arc::clone(&context),

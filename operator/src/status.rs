@@ -19,7 +19,8 @@ use std::fmt::Debug;
 /// Owner of the status fields.
 const MANAGER: &str = "keystead-operator";
 
-/// A condition beside `Ready`, as a reconcile found it.
+/// A condition as a reconcile found it. One of type `Ready` says more of a success than that all is as
+/// declared.
 pub(crate) struct Finding {
     /// The condition's type.
     pub(crate) type_: &'static str,
@@ -125,8 +126,19 @@ fn plan(
             observed_generation: generation,
         }
     };
+    let said = |finding: &Finding| {
+        let status = if finding.holds { "True" } else { "False" };
+        condition(finding.type_, status, finding.reason, &finding.message)
+    };
     let ready = match problem {
-        None => condition(READY, "True", Reason::Synced, "everything is as declared"),
+        None => findings
+            .into_iter()
+            .flatten()
+            .find(|finding| finding.type_ == READY)
+            .map_or_else(
+                || condition(READY, "True", Reason::Synced, "everything is as declared"),
+                said,
+            ),
         Some(problem) => {
             let was = before.and_then(|before| find(before, READY));
             let was = was.map_or("Unknown", |old| old.status.as_str());
@@ -136,10 +148,8 @@ fn plan(
     };
     let mut conditions = vec![ready];
     if let Some(findings) = findings {
-        conditions.extend(findings.iter().map(|finding| {
-            let status = if finding.holds { "True" } else { "False" };
-            condition(finding.type_, status, finding.reason, &finding.message)
-        }));
+        let others = findings.iter().filter(|finding| finding.type_ != READY);
+        conditions.extend(others.map(said));
     } else {
         let old = before.into_iter().flat_map(|before| &before.conditions);
         conditions.extend(old.filter(|old| old.type_ != READY).cloned());

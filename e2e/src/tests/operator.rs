@@ -7,6 +7,8 @@ mod process;
 mod provider;
 mod clash;
 pub(super) mod paths;
+mod credentials;
+mod deletion;
 mod replicas;
 mod rest;
 mod tenants;
@@ -126,6 +128,58 @@ const TESTS: &[Named] = &[
     (
         "operator: keys of others survive, keys of ours come and go",
         values::keys_of_others,
+    ),
+    (
+        "operator: a generated value is made once, anew when asked, and never in silence after a loss",
+        credentials::generated,
+    ),
+    (
+        "operator: a value that people write in Vault is waited for, and never written",
+        credentials::of_people,
+    ),
+    (
+        "operator: an inactive credential is hidden, and comes back as it was",
+        credentials::inactive,
+    ),
+    (
+        "operator: a credential that ends is said ahead of time",
+        credentials::expiry,
+    ),
+    (
+        "operator: what nobody has marked is taken over where that is asked for",
+        credentials::adopted,
+    ),
+    (
+        "operator: scopes of users are accepted, and so are users of companies",
+        credentials::of_users,
+    ),
+    (
+        "operator: a deleted credential's versions go as its policy says",
+        deletion::by_policy,
+    ),
+    (
+        "operator: keys of others survive a deletion, and so does all that is to be retained",
+        deletion::others_keys,
+    ),
+    (
+        "operator: who waited for a path gets it when the other is deleted",
+        deletion::twin_takes_over,
+    ),
+    (
+        "operator: a deletion that is interrupted ends well",
+        deletion::interrupted,
+    ),
+    (
+        "operator: what can't be found any more is let go and told",
+        deletion::left_behind,
+    ),
+    (
+        "operator: a deletion waits for Vault, says so, and can be let go",
+        deletion::blocked,
+    ),
+    (
+        "operator: a namespace does not wait for ever for a Vault that is away",
+        deletion::namespace_goes,
     ),
     (
         "operator: conditions say who waits for what, and turn True by themselves",

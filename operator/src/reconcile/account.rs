@@ -5,6 +5,7 @@ use crate::affected;
 use crate::context::{Context, Sources};
 use keystead_compile::kinds::binding::{self, Account};
 use keystead_compile::{Problem, pause};
+use keystead_vault::object::Deletion;
 use std::sync::Arc;
 
 pub(super) async fn reconcile(context: &Arc<Context>, account: &Account) -> Result<Next, Problem> {
@@ -63,7 +64,9 @@ async fn remove(context: &Context, account: &Account) -> Result<(), Problem> {
         return Ok(());
     };
     for object in &objects {
-        context.remove(&account.provider, object).await?;
+        context
+            .remove(&account.provider, object, Deletion::Retain)
+            .await?;
     }
     Ok(())
 }

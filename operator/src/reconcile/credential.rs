@@ -1,74 +1,180 @@
 //! A Credential: its values in Vault, and its status.
 
-use super::{Next, RESYNC, jitter, kubernetes};
+use super::{Next, RESYNC, cleanup, jitter, kubernetes};
 use crate::context::Context;
-use crate::status;
+use crate::finalizer;
+use crate::status::{self, Finding};
 use crate::watch::Declared as _;
-use keystead_compile::kinds::credential;
+use k8s_openapi::jiff::Timestamp;
+use keystead_compile::kinds::credential::{self, Expiry};
 use keystead_compile::{Key, Problem, pause};
 use keystead_crds::Credential;
+use keystead_crds::common::BasicStatus;
+use keystead_crds::condition::{EXPIRING, READY, Reason};
 use keystead_crds::credential::CredentialStatus;
-use keystead_vault::object::{KvSecret, Object};
+use keystead_vault::object::{Adoption, KvSecret, Object};
 use kube::Api;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How often Vault is looked at for values that people are to write there.
+const PEOPLE: Duration = Duration::from_secs(30);
 
 pub(super) async fn reconcile(context: &Arc<Context>, key: &Key) -> Result<Next, Problem> {
-    let (object, provider, compiled) = {
-        let world = context.world();
-        let Some(object) = world.credential(key).cloned() else {
-            return Ok(Next::OnChange);
-        };
-        let provider = credential::provider_name(&world, &object)
-            .unwrap_or_default()
-            .to_owned();
-        if world.is_foreign(&provider) {
-            return Ok(Next::OnChange);
-        }
-        if context.waits_for(&world, &provider) {
-            return Ok(Next::OnChange);
-        }
-        let pause = pause::check_credential(&world, &object);
-        let compiled = pause.and_then(|()| credential::compile(&world, key, &object));
-        (object, provider, compiled)
+    let Some((object, provider)) = served(context, key) else {
+        return Ok(Next::OnChange);
     };
+    if object.metadata.deletion_timestamp.is_some() {
+        return cleanup::reconcile(context, key, &object).await;
+    }
+    let paused = pause::check_credential(&context.world(), &object);
+    if let Err(problem) = paused {
+        return pause(context, key, &object, problem).await;
+    }
+    // What is to go with the Credential is not written before that is sure.
+    finalizer::settle(&context.client, key, &object).await?;
+    let compiled = credential::compile(&context.world(), key, &object);
+    let path = compiled.as_ref().ok().map(|secret| secret.path.to_string());
     let outcome = match compiled {
         Ok(secret) => apply(context, &provider, secret).await,
         Err(problem) => Err(problem),
     };
+    let expiry = credential::expiry(&object, Timestamp::now());
+    let findings = findings(&object, outcome.is_ok(), expiry.as_ref());
+    // What is not ours is not where its values are.
+    let path = path.filter(|_| !matches!(&outcome, Err(problem) if problem.reason == Reason::Conflict));
+    let version = outcome.as_ref().ok().copied().flatten();
     let before = object.status.clone().unwrap_or_default();
-    let api = Api::namespaced(context.client.clone(), &key.namespace);
-    let written = status::report(
-        context,
-        api,
-        &*object,
-        outcome.as_ref().err(),
-        None,
-        |basic| match &outcome {
-            Ok((path, version)) => CredentialStatus {
-                basic,
-                path: Some(path.clone()),
-                version: *version,
-            },
-            // What was written last is still what is there.
-            Err(_) => CredentialStatus { basic, ..before },
-        },
-    );
-    if let Some(new) = written.await.map_err(|error| kubernetes(&error))? {
-        Credential::remember(&mut context.world_mut(), key, new);
-    }
-    outcome.map(|_| Next::After(jitter(RESYNC)))
+    let problem = outcome.as_ref().err();
+    report(context, key, &object, problem, Some(&findings), |basic| {
+        say(before, basic, path, version)
+    })
+    .await?;
+    let wait = match outcome {
+        Ok(_) => RESYNC,
+        Err(problem) if problem.reason == Reason::NotFound && is_for_people(&object) => PEOPLE,
+        Err(problem) => return Err(problem),
+    };
+    let turns_in = expiry.and_then(|expiry| expiry.turns_in);
+    Ok(Next::After(jitter(wait).min(turns_in.unwrap_or(Duration::MAX))))
 }
 
-/// Answers where the values are, and in which version.
-async fn apply(
+/// A Credential that is there and this operator's, with its provider, if that is done with itself.
+fn served(context: &Context, key: &Key) -> Option<(Arc<Credential>, String)> {
+    let world = context.world();
+    let object = Arc::clone(world.credential(key)?);
+    let provider = credential::provider_name(&world, &object).unwrap_or_default();
+    let waits = world.is_foreign(provider) || context.waits_for(&world, provider);
+    (!waits).then(|| (Arc::clone(&object), provider.to_owned()))
+}
+
+/// Nothing is done for it, and what is known of it stays.
+async fn pause(context: &Context, key: &Key, object: &Credential, problem: Problem) -> Result<Next, Problem> {
+    let before = object.status.clone().unwrap_or_default();
+    report(context, key, object, Some(&problem), None, |basic| {
+        CredentialStatus { basic, ..before }
+    })
+    .await?;
+    Err(problem)
+}
+
+/// Answers which version holds the values.
+async fn apply(context: &Context, provider: &str, secret: KvSecret) -> Result<Option<i64>, Problem> {
+    let refuses = secret.adoption == Adoption::Refuse;
+    let applied = context.apply(provider, &Object::KvSecret(secret)).await;
+    let applied = applied.map_err(|mut problem| {
+        if problem.reason == Reason::Conflict && refuses {
+            problem
+                .message
+                .push_str(": move it away, or take over what nobody has marked with spec.adoption: Adopt");
+        }
+        problem
+    })?;
+    Ok(applied.version.and_then(|version| i64::try_from(version).ok()))
+}
+
+/// What there is to say beside whether it is as declared.
+fn findings(object: &Credential, is_done: bool, expiry: Option<&Expiry>) -> Vec<Finding> {
+    let inactive = (is_done && !object.spec.active).then(|| Finding {
+        type_: READY,
+        holds: true,
+        reason: Reason::Inactive,
+        message: "spec.active is false: nobody is served; the values are hidden in Vault until it is true"
+            .into(),
+        warns: false,
+    });
+    let expiring = expiry.map(|expiry| Finding {
+        type_: EXPIRING,
+        holds: expiry.is_near(),
+        reason: expiry.reason,
+        message: expiry.message.clone(),
+        warns: expiry.is_near(),
+    });
+    inactive.into_iter().chain(expiring).collect()
+}
+
+/// The status: what was written last is still what is there, unless the path is another one now.
+fn say(
+    before: CredentialStatus,
+    basic: BasicStatus,
+    path: Option<String>,
+    version: Option<i64>,
+) -> CredentialStatus {
+    let same = path.is_none() || path == before.path;
+    CredentialStatus {
+        basic,
+        version: version.or_else(|| before.version.filter(|_| same)),
+        path: path.or(before.path),
+    }
+}
+
+fn is_for_people(object: &Credential) -> bool {
+    object.spec.keys.iter().any(|key| key.from.vault.is_some())
+}
+
+pub(super) async fn report(
     context: &Context,
-    provider: &str,
-    secret: KvSecret,
-) -> Result<(String, Option<i64>), Problem> {
-    let path = secret.path.to_string();
-    let applied = context.apply(provider, &Object::KvSecret(secret)).await?;
-    Ok((
-        path,
-        applied.version.and_then(|version| i64::try_from(version).ok()),
-    ))
+    key: &Key,
+    object: &Credential,
+    problem: Option<&Problem>,
+    findings: Option<&[Finding]>,
+    build: impl FnOnce(BasicStatus) -> CredentialStatus,
+) -> Result<(), Problem> {
+    let api = Api::namespaced(context.client.clone(), &key.namespace);
+    let written = status::report(context, api, object, problem, findings, build).await;
+    if let Some(new) = written.map_err(|error| kubernetes(&error))? {
+        Credential::remember(&mut context.world_mut(), key, new);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_last_is_still_there() {
+        let before = CredentialStatus {
+            path: Some("kv/a".into()),
+            version: Some(3),
+            ..CredentialStatus::default()
+        };
+        let said = |path: Option<&str>, version| {
+            let new = say(
+                before.clone(),
+                BasicStatus::default(),
+                path.map(Into::into),
+                version,
+            );
+            (new.path, new.version)
+        };
+        assert_eq!(said(None, None), (Some("kv/a".into()), Some(3)), "not compiled");
+        assert_eq!(said(Some("kv/a"), None), (Some("kv/a".into()), Some(3)), "hidden");
+        assert_eq!(said(Some("kv/a"), Some(4)), (Some("kv/a".into()), Some(4)));
+        assert_eq!(
+            said(Some("kv/b"), None),
+            (Some("kv/b".into()), None),
+            "elsewhere now"
+        );
+    }
 }

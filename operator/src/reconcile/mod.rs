@@ -2,6 +2,7 @@
 
 mod account;
 mod binding;
+mod cleanup;
 mod credential;
 mod provider;
 mod scope;

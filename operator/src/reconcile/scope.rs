@@ -2,11 +2,12 @@
 
 use super::{Next, kubernetes};
 use crate::context::Context;
-use crate::status;
+use crate::status::{self, Finding};
 use crate::watch::Declared as _;
 use keystead_compile::kinds::scope;
 use keystead_compile::{Key, Problem, pause};
-use keystead_crds::SecretScope;
+use keystead_crds::condition::{READY, Reason};
+use keystead_crds::{Level, SecretScope};
 use kube::Api;
 use std::sync::Arc;
 
@@ -23,8 +24,21 @@ pub(super) async fn reconcile(context: &Arc<Context>, name: &str) -> Result<Next
         let check = pause.and_then(|()| scope::check(&world, &object));
         (object, check)
     };
+    let served = (check.is_ok() && object.spec.level == Level::User).then(|| Finding {
+        type_: READY,
+        holds: true,
+        reason: Reason::Synced,
+        message:
+            "everything is as declared; a User's values are served by the HTTP API, and pods get none of them"
+                .into(),
+        warns: false,
+    });
     let api = Api::all(context.client.clone());
-    let written = status::report(context, api, &*object, check.as_ref().err(), None, |basic| basic).await;
+    let findings = Some(served.as_slice());
+    let written = status::report(context, api, &*object, check.as_ref().err(), findings, |basic| {
+        basic
+    })
+    .await;
     if let Some(new) = written.map_err(|error| kubernetes(&error))? {
         SecretScope::remember(&mut context.world_mut(), &Key::of(&new), new);
     }

@@ -71,3 +71,25 @@ fn what_is_paused_is_as_ready_as_it_was() {
     let never = plan(None, Some(1), Some(&pause), None, at(1));
     assert_eq!(never.conditions[0].status, "Unknown");
 }
+
+#[test]
+fn a_success_can_say_more() {
+    let inactive = [Finding {
+        type_: READY,
+        holds: true,
+        reason: Reason::Inactive,
+        message: "nobody is served".into(),
+        warns: false,
+    }];
+    let good = plan(None, Some(1), None, Some(&[]), at(1));
+    let quiet = plan(Some(&good), Some(2), None, Some(&inactive), at(2));
+    let [ready] = quiet.conditions.as_slice() else {
+        panic!("{quiet:?}")
+    };
+    assert_eq!(
+        (ready.status.as_str(), ready.reason.as_str()),
+        ("True", "Inactive")
+    );
+    assert_eq!(ready.last_transition_time, Time(at(1)));
+    assert!(!news(Some(&good), &quiet, &inactive)[0].warns);
+}

@@ -20,8 +20,10 @@ const MARKED_BASE64: &str = "bWFya2VkLTlmM2MxZTdhLXZhbHVl";
 pub(super) fn second_start(stage: &Stage) -> Result<()> {
     rig::run(stage, "still", Method::Jwt, |rig| {
         declare(rig)?;
+        rig.apply(&more())?;
         let mut operator = rig.operator()?;
         ready(rig)?;
+        more_ready(rig)?;
         operator.stop()?;
         let (objects, events, mark) = (objects(rig)?, events(rig)?, rig.audit_mark()?);
 
@@ -33,6 +35,9 @@ pub(super) fn second_start(stage: &Stage) -> Result<()> {
             format!("sys/policies/acl/{role}"),
             rig.kv("data", "production/company/acme/hubspot"),
             rig.kv("data", "production/global/all/hubspot"),
+            rig.kv("data", "production/global/all/made"),
+            rig.kv("data", "production/global/all/idle"),
+            rig.kv("data", "production/global/all/people"),
         ]
         .into();
         wait::until("the operator has looked at everything", PATIENCE, None, || {
@@ -157,6 +162,35 @@ fn declare(rig: &Rig<'_>) -> Result<()> {
     rig.apply(&manifests.concat())
 }
 
+/// Whatever else a Credential can say.
+fn more() -> String {
+    let with = |name: &str, keys: &str, rest: &str| {
+        let manifest = credential("secrets", name, "global", name, keys);
+        format!("{manifest}  deletionPolicy: Delete\n{rest}")
+    };
+    let (made, people) = ("{name: pin, from: {generate: {}}}", "{name: by_hand, from: {vault: {}}}");
+    let expires = "  expiresAt: \"2999-12-31T12:00:00Z\"\n";
+    [
+        with("made", made, expires),
+        with("idle", made, ""),
+        with("people", &[people, &value("base_url", "u")].join(", "), ""),
+    ]
+    .concat()
+}
+
+/// They are all as declared, after a while as something else.
+fn more_ready(rig: &Rig<'_>) -> Result<()> {
+    let [made, idle, people] =
+        ["made", "idle", "people"].map(|name| format!("credential/{name} -n @id@-secrets"));
+    rig.ready(&[&made, &idle])?;
+    rig.ask(&format!("kubectl patch {idle} --type=merge -p '{{\"spec\":{{\"active\":false}}}}'"))?;
+    rig.says(&idle, "True", "Inactive", "")?;
+    rig.says(&people, "False", "NotFound", "has no key by_hand")?;
+    rig.ask("bao kv patch -mount=kv -cas=1 @id@/production/global/all/people by_hand=x")?;
+    rig.ask(&format!("kubectl annotate {people} keystead.dev/sync=1"))?;
+    rig.ready(&[&people])
+}
+
 fn ready(rig: &Rig<'_>) -> Result<()> {
     rig.ready(&[
         "secretprovider/@id@",
@@ -182,7 +216,7 @@ fn objects(rig: &Rig<'_>) -> Result<String> {
         "kubectl get keystead -A -o 'jsonpath={range .items[*]}{.kind} {.metadata.namespace} {.metadata.name} {.metadata.resourceVersion};{end}'",
     )?;
     let own: Vec<&str> = all.split(';').filter(|line| line.contains(&rig.id)).collect();
-    ensure!(own.len() == 6, "there are six objects: {all}");
+    ensure!(own.len() == 9, "there are nine objects: {all}");
     Ok(own.join("; "))
 }
 

@@ -1,0 +1,146 @@
+//! A deleted Credential: what it has in Vault goes as it declares, and then the finalizer. What can't
+//! be taken away is said, and never holds up a namespace for ever.
+
+use super::Next;
+use super::credential::report;
+use crate::context::Context;
+use crate::{events, finalizer};
+use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::jiff::Timestamp;
+use keystead_cluster::{call, release};
+use keystead_compile::kinds::credential::{self, Removal};
+use keystead_compile::{Key, Problem, pause};
+use keystead_crds::Credential;
+use keystead_crds::condition::Reason;
+use keystead_crds::credential::{CredentialStatus, DeletionPolicy};
+use keystead_crds::names::RELEASE_ANNOTATION;
+use keystead_vault::object::Object;
+use kube::{Api, Resource as _, ResourceExt as _};
+use std::time::Duration;
+
+/// Reason of the event that says what is left behind.
+const LEFT_BEHIND: &str = "LeftBehind";
+
+/// What becomes of a deleted Credential.
+enum Outcome {
+    /// Nothing of it is left that should not be.
+    Clean,
+    /// It goes, though something may be left at a path, and why.
+    LeftBehind(String, Problem),
+    /// It stays for now, for the sake of what is at a path, and why.
+    Blocked(String, Problem),
+}
+
+pub(super) async fn reconcile(context: &Context, key: &Key, object: &Credential) -> Result<Next, Problem> {
+    if !finalizer::is_on(object) {
+        return Ok(Next::OnChange);
+    }
+    let outcome = match clean(context, key, object).await {
+        Outcome::Blocked(path, problem) if is_overdue(context, key).await? => {
+            let why = format!(
+                "namespace {} is being deleted and does not wait for ever: {problem}",
+                key.namespace
+            );
+            Outcome::LeftBehind(path, Problem::new(problem.reason, why))
+        }
+        outcome => outcome,
+    };
+    match outcome {
+        Outcome::Clean => {}
+        Outcome::LeftBehind(path, why) => tell(context, key, object, &path, &why).await,
+        Outcome::Blocked(path, why) => return block(context, key, object, &path, &why).await,
+    }
+    release::release(&context.client, key).await?;
+    Ok(Next::OnChange)
+}
+
+/// Takes away what it has in Vault, as far as that can be done.
+async fn clean(context: &Context, key: &Key, object: &Credential) -> Outcome {
+    if object.spec.deletion_policy == DeletionPolicy::Retain {
+        return Outcome::Clean;
+    }
+    let (paused, removal) = {
+        let world = context.world();
+        let removal = credential::removal(&world, key, object);
+        (pause::check_credential(&world, object), removal)
+    };
+    let written = object.status.as_ref().and_then(|status| status.path.clone());
+    let left_behind = |path: Option<String>, why: Problem| match path {
+        Some(path) => Outcome::LeftBehind(path, why),
+        // It never had anything there.
+        None => Outcome::Clean,
+    };
+    let asked = object.annotations().get(RELEASE_ANNOTATION);
+    let removal = match removal {
+        _ if asked.is_some_and(|value| value == "true") => {
+            let why = format!("the annotation {RELEASE_ANNOTATION} asks for it");
+            return left_behind(written, Problem::new(Reason::CleanupBlocked, why));
+        }
+        Err(nowhere) => return left_behind(written, nowhere),
+        Ok(removal) => removal,
+    };
+    let Removal {
+        provider,
+        secret,
+        deletion,
+    } = removal;
+    let path = secret.path.to_string();
+    if let Err(problem) = paused {
+        return Outcome::Blocked(path, problem);
+    }
+    match context
+        .remove(&provider, &Object::KvSecret(secret), deletion)
+        .await
+    {
+        Ok(()) => Outcome::Clean,
+        // Somebody else's now, or always.
+        Err(problem) if problem.reason == Reason::Conflict => left_behind(written, problem),
+        Err(problem) => Outcome::Blocked(path, problem),
+    }
+}
+
+/// Whether the namespace has been waiting to go for so long that it is let go.
+async fn is_overdue(context: &Context, key: &Key) -> Result<bool, Problem> {
+    let api: Api<Namespace> = Api::all(context.client.clone());
+    let what = format!("Namespace {}", key.namespace);
+    let found = call(&what, api.get_metadata_opt(&key.namespace)).await?;
+    let since = found.and_then(|namespace| namespace.metadata.deletion_timestamp);
+    Ok(since.is_some_and(|since| {
+        let waited = Timestamp::now().duration_since(since.0);
+        Duration::try_from(waited).is_ok_and(|waited| waited >= context.release_after)
+    }))
+}
+
+async fn tell(context: &Context, key: &Key, object: &Credential, path: &str, why: &Problem) {
+    tracing::warn!(
+        namespace = key.namespace,
+        name = key.name,
+        path,
+        %why,
+        "a deleted Credential goes without its values; they are left behind in Vault"
+    );
+    let note = format!("deleted without its values, which are left behind in Vault at {path}: {why}");
+    let regarding = object.object_ref(&());
+    events::publish(&context.client, regarding, true, LEFT_BEHIND, &note).await;
+}
+
+async fn block(
+    context: &Context,
+    key: &Key,
+    object: &Credential,
+    path: &str,
+    why: &Problem,
+) -> Result<Next, Problem> {
+    let Key { namespace, name } = key;
+    let message = format!(
+        "its values at {path} can't be taken away yet: {why}. This is tried again; to let it go and leave them behind: \
+         kubectl annotate credential {name} -n {namespace} {RELEASE_ANNOTATION}=true"
+    );
+    let problem = Problem::new(Reason::CleanupBlocked, message);
+    let before = object.status.clone().unwrap_or_default();
+    report(context, key, object, Some(&problem), None, |basic| {
+        CredentialStatus { basic, ..before }
+    })
+    .await?;
+    Err(problem)
+}
