@@ -1,8 +1,9 @@
 //! The command line.
 
+use crate::{plan, release, validate};
 use clap::{Parser, Subcommand, ValueEnum};
 use keystead_crds::names;
-use keystead_crds::provider::WorkloadMethod;
+use keystead_crds::provider::{DEFAULT_CLASS, WorkloadMethod};
 use keystead_vault::hcl;
 use std::path::PathBuf;
 
@@ -23,15 +24,55 @@ pub(crate) enum Command {
     /// Shows what it would do; with --yes it does it. Running it again changes only what differs. What
     /// belongs to somebody else is left alone, unless --replace is given.
     Bootstrap(Bootstrap),
+    /// Write a script that completes command lines.
+    ///
+    /// bash: source <(kubectl keystead completion bash). It completes kubectl-keystead.
+    Completion {
+        /// Of which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Show what the operator would do in Vault, without a value, and do nothing.
+    ///
+    /// Exit code: 0 nothing to do, 2 changes, 1 a conflict, a problem or an error.
+    Plan(plan::Options),
+    /// Take Keystead's finalizers off, for the day when no operator is left to do it.
+    ///
+    /// Shows what it would do; with --yes it does it. What is in Vault stays there.
+    Release(release::Options),
+    /// Check everything: the kinds, Vault, what is declared, the webhook.
+    ///
+    /// Exit code: 0 no check failed, 1 one did. What could not be checked is said.
+    Validate(validate::Options),
+}
+
+/// Where to look, and as whom.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Target {
+    /// The kubeconfig's context to use.
+    #[arg(long)]
+    pub(crate) context: Option<String>,
+    /// Look at the providers of this class, and at what belongs to them.
+    #[arg(long, value_name = "NAME", default_value = DEFAULT_CLASS)]
+    pub(crate) class: String,
+    /// Look at this provider alone.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) provider: Option<String>,
+    /// This cluster's name, as the operator has it [default: what the operator's Deployment says].
+    #[arg(long, env = "KEYSTEAD_CLUSTER", value_name = "NAME", value_parser = dns_label)]
+    pub(crate) cluster_name: Option<String>,
+    /// How to reach Vault.
+    #[command(flatten)]
+    pub(crate) vault: VaultArgs,
 }
 
 /// How to reach Vault.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(crate) struct VaultArgs {
-    /// Address of the server, as seen from here.
+    /// Address of the server, as seen from here; the provider's where it is left out.
     #[arg(long = "vault", env = "VAULT_ADDR", value_name = "ADDRESS")]
-    pub(crate) address: String,
-    /// File with the certificates of the authorities to trust; the system's where it is left out.
+    pub(crate) address: Option<String>,
+    /// File with the certificates of the authorities to trust; the provider's, else the system's where
+    /// it is left out.
     #[arg(long = "vault-ca", env = "VAULT_CACERT", value_name = "FILE")]
     pub(crate) ca: Option<PathBuf>,
     /// File with the Vault token; the variable VAULT_TOKEN where it is left out.
@@ -153,7 +194,9 @@ mod tests {
     fn parse(line: &str) -> Result<Bootstrap, clap::Error> {
         let words = ["x", "bootstrap", "--vault", "https://v"].into_iter();
         let args = Args::try_parse_from(words.chain(line.split(' ')))?;
-        let Command::Bootstrap(bootstrap) = args.command;
+        let Command::Bootstrap(bootstrap) = args.command else {
+            panic!("{line}")
+        };
         Ok(bootstrap)
     }
 

@@ -2,27 +2,73 @@
 
 use crate::args::VaultArgs;
 use anyhow::Context as _;
+use keystead_cluster::authorities;
+use keystead_crds::SecretProvider;
 use keystead_vault::{Client, Connection, Sensitive};
+use std::path::Path;
 
-/// A client with the person's own token.
+/// What to do about a missing token.
+const NO_TOKEN: &str = "no Vault token: set VAULT_TOKEN, or name a file with --token-file";
+
+/// A client with the person's own token, of the server that the command line names.
 pub(crate) fn client(args: &VaultArgs) -> anyhow::Result<Client> {
-    let read = |file: &std::path::Path| {
-        std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
-    };
-    let ca = args.ca.as_deref().map(read).transpose()?;
-    let token = match &args.token_file {
-        Some(file) => Sensitive::new(read(file)?),
-        None => Sensitive::new(
-            std::env::var("VAULT_TOKEN")
-                .ok()
-                .context("no Vault token: set VAULT_TOKEN, or name a file with --token-file")?,
-        ),
-    };
+    let address = args.address.clone();
     let client = Client::new(&Connection {
-        address: args.address.clone(),
-        ca,
+        address: address.context("no Vault: name its address with --vault, or set VAULT_ADDR")?,
+        ca: ca(args)?,
         ..Connection::default()
     })?;
+    client.set_token(&token(args)?.context(NO_TOKEN)?)?;
+    Ok(client)
+}
+
+/// A client of a provider's Vault that carries no token yet. What the command line says of the server
+/// goes before what the provider says.
+pub(crate) async fn reach(
+    args: &VaultArgs,
+    cluster: &kube::Client,
+    provider: &SecretProvider,
+) -> anyhow::Result<Client> {
+    let vault = &provider.spec.vault;
+    let ca = match ca(args)? {
+        Some(ca) => Some(ca),
+        None => authorities(cluster, provider).await?,
+    };
+    let client = Client::new(&Connection {
+        address: args.address.clone().unwrap_or_else(|| vault.address.clone()),
+        ca,
+        namespace: vault.namespace.clone(),
+        // It is the name of the provider's address.
+        server_name: vault.tls_server_name.clone().filter(|_| args.address.is_none()),
+        ..Connection::default()
+    })?;
+    Ok(client)
+}
+
+/// A client of a provider's Vault with the person's own token.
+pub(crate) async fn log_in(
+    args: &VaultArgs,
+    cluster: &kube::Client,
+    provider: &SecretProvider,
+) -> anyhow::Result<Client> {
+    let token = token(args)?.context(NO_TOKEN)?;
+    let client = reach(args, cluster, provider).await?;
     client.set_token(&token)?;
     Ok(client)
+}
+
+/// The person's token, if there is one.
+pub(crate) fn token(args: &VaultArgs) -> anyhow::Result<Option<Sensitive<String>>> {
+    Ok(match &args.token_file {
+        Some(file) => Some(Sensitive::new(read(file)?)),
+        None => std::env::var("VAULT_TOKEN").ok().map(Sensitive::new),
+    })
+}
+
+fn ca(args: &VaultArgs) -> anyhow::Result<Option<String>> {
+    args.ca.as_deref().map(read).transpose()
+}
+
+fn read(file: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
 }

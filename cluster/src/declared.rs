@@ -1,6 +1,6 @@
 //! All that is declared, read once: a [`World`] for those who don't watch.
 
-use crate::deadline::call;
+use crate::deadline::{answer, problem};
 use k8s_openapi::api::core::v1::Namespace;
 use keystead_compile::{Key, Problem, World};
 use keystead_crds::{Credential, SecretBinding, SecretProvider, SecretScope};
@@ -28,10 +28,10 @@ pub struct Unreadable {
 
 impl fmt::Display for Unreadable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kind, key, why } = self;
+        let Self { kind, key, .. } = self;
         match key.namespace.as_str() {
-            "" => write!(f, "{kind} {} can't be read: {why}", key.name),
-            namespace => write!(f, "{kind} {namespace}/{} can't be read: {why}", key.name),
+            "" => write!(f, "{kind} {}", key.name),
+            namespace => write!(f, "{kind} {namespace}/{}", key.name),
         }
     }
 }
@@ -80,7 +80,8 @@ where
     Ok(objects)
 }
 
-/// Every object of a kind, page by page. Of a `PartialObjectMeta` the API server sends no more.
+/// Every object of a kind, page by page; none where the kind is not installed. Of a
+/// `PartialObjectMeta` the API server sends no more.
 pub(crate) async fn list<K>(client: &Client) -> Result<Vec<K>, Problem>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
@@ -90,7 +91,10 @@ where
     let mut objects = Vec::new();
     let mut page = ListParams::default().limit(PAGE);
     loop {
-        let found = call(&what, api.list(&page)).await?;
+        let found = match answer(&what, api.list(&page)).await? {
+            Err(kube::Error::Api(status)) if status.is_not_found() => return Ok(objects),
+            found => found.map_err(|error| problem(&error))?,
+        };
         objects.extend(found.items);
         match found.metadata.continue_.filter(|next| !next.is_empty()) {
             Some(next) => page = page.continue_token(&next),

@@ -1,6 +1,7 @@
 //! The only room that knows Vault's HTTP API: login and token life, typed objects and the engine
 //! that applies them, resolution of scopes, policy text.
 
+pub mod auth_mount;
 pub mod client;
 pub mod engine;
 mod error;

@@ -1,6 +1,7 @@
 //! `cargo e2e test`: every test in one command. Unit tests, tests against real servers, and the
 //! stories on the real node.
 
+mod cli;
 mod engine;
 mod kinds;
 mod lifecycle;
@@ -118,6 +119,7 @@ fn all() -> Vec<Test> {
         engine::tests(),
         kinds::tests(),
         operator::tests(),
+        cli::tests(),
         sidecar::tests(),
         lifecycle::tests(),
     ];

@@ -5,8 +5,10 @@ use clap::Parser as _;
 
 fn args(line: &str) -> Bootstrap {
     let words = "x bootstrap --vault https://v --cluster c1".split(' ');
-    let Command::Bootstrap(args) =
-        Args::parse_from(words.chain(line.split(' ').filter(|word| !word.is_empty()))).command;
+    let parsed = Args::parse_from(words.chain(line.split(' ').filter(|word| !word.is_empty())));
+    let Command::Bootstrap(args) = parsed.command else {
+        panic!("{line}")
+    };
     args
 }
 

@@ -1,0 +1,111 @@
+//! What is declared: providers, scopes, credentials, bindings.
+
+use super::conditions;
+use super::report::Section;
+use crate::view::View;
+use keystead_compile::kinds::credential;
+use keystead_crds::common::{BasicStatus, HasBasicStatus};
+use keystead_crds::condition::READY;
+use keystead_crds::{Level, SecretScope};
+use kube::ResourceExt as _;
+
+/// What can't be read is wrong whatever else it says.
+const UNREADABLE: &str = "apply it again in the form that kubectl explain shows";
+
+/// One section a kind.
+pub(crate) fn sections(view: &View) -> Vec<Section> {
+    let mut sections = vec![providers(view), scopes(view), credentials(view), bindings(view)];
+    for (section, kind) in
+        sections
+            .iter_mut()
+            .zip(["SecretProvider", "SecretScope", "Credential", "SecretBinding"])
+    {
+        let unreadable = view.unreadable.iter().filter(|found| found.kind == kind);
+        for found in unreadable.filter(|_| view.concerns(None)) {
+            section.fail(
+                found.to_string(),
+                format!("it can't be read: {}", found.why),
+                UNREADABLE,
+            );
+        }
+    }
+    sections
+}
+
+fn providers(view: &View) -> Section {
+    let mut section = Section::new("Providers");
+    for found in view.providers() {
+        let status = found.status.as_ref().map(HasBasicStatus::basic);
+        add(&mut section, &found.name_any(), found.metadata.generation, status);
+    }
+    section
+}
+
+fn scopes(view: &View) -> Section {
+    let mut section = Section::new("Scopes");
+    let all = view.world.scopes();
+    for found in all.filter(|scope| view.concerns(Some(&scope.spec.provider_ref.name))) {
+        add(
+            &mut section,
+            &found.name_any(),
+            found.metadata.generation,
+            found.status.as_ref(),
+        );
+        if !is_used(view, found) {
+            section
+                .hints
+                .push(format!("{} has no Credential", found.name_any()));
+        }
+    }
+    section
+}
+
+/// Whether somebody declares values there.
+fn is_used(view: &View, scope: &SecretScope) -> bool {
+    let name = scope.name_any();
+    scope.spec.level == Level::User
+        || view
+            .world
+            .credentials()
+            .any(|(_, found)| found.spec.scope_ref.name == name)
+}
+
+fn credentials(view: &View) -> Section {
+    let mut section = Section::new("Credentials");
+    for (key, found) in view.world.credentials() {
+        if view.concerns(credential::provider_name(&view.world, found)) {
+            let status = found.status.as_ref().map(HasBasicStatus::basic);
+            let name = format!("{}/{}", key.namespace, key.name);
+            add(&mut section, &name, found.metadata.generation, status);
+        }
+    }
+    section
+}
+
+fn bindings(view: &View) -> Section {
+    let mut section = Section::new("Bindings");
+    for (key, found) in view.world.bindings() {
+        if view.concerns(Some(&found.spec.provider_ref.name)) {
+            let name = format!("{}/{}", key.namespace, key.name);
+            add(
+                &mut section,
+                &name,
+                found.metadata.generation,
+                found.status.as_ref(),
+            );
+        }
+    }
+    section
+}
+
+fn add(section: &mut Section, name: &str, generation: Option<i64>, status: Option<&BasicStatus>) {
+    let (checks, hint) = conditions::check(generation, status);
+    for (condition, verdict) in checks {
+        let what = match condition {
+            READY => name.to_owned(),
+            condition => format!("{name}: {condition}"),
+        };
+        section.add(what, verdict);
+    }
+    section.hints.extend(hint.map(|hint| format!("{name}: {hint}")));
+}
