@@ -257,6 +257,20 @@ impl World {
         };
         matches(selector, labels)
     }
+
+    /// The namespaces that a selector chooses.
+    pub fn selected(&self, selector: &LabelSelector) -> impl Iterator<Item = &str> {
+        let selector = Selector::try_from(selector.clone()).ok();
+        self.namespaces
+            .iter()
+            .filter(move |(_, labels)| selector.as_ref().is_some_and(|selector| selector.matches(labels)))
+            .map(|(name, _)| name.as_str())
+    }
+}
+
+/// Whether a selector chooses what has these labels. One that can't be read chooses nothing.
+pub fn matches(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
+    Selector::try_from(selector.clone()).is_ok_and(|selector| selector.matches(labels))
 }
 
 /// Whether a selector chooses what has these labels. One that can't be read chooses nothing.

@@ -2,10 +2,11 @@
 
 use crate::context::Context;
 use crate::webhook::{Directory, Lookup};
+use keystead_compile::World;
 use keystead_compile::kinds::pod::{self, Bound};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, RwLockReadGuard};
 
 /// Answers from memory, once every watch has listed.
 pub(crate) struct WorldDirectory {
@@ -14,16 +15,21 @@ pub(crate) struct WorldDirectory {
 }
 
 impl Directory for WorldDirectory {
+    fn world(&self) -> Option<RwLockReadGuard<'_, World>> {
+        let synced = self.synced.load(Ordering::Acquire);
+        synced.then(|| self.context.world())
+    }
+
     fn secrets_for(
         &self,
         namespace: &str,
         service_account: &str,
         labels: &BTreeMap<String, String>,
     ) -> Lookup {
-        if !self.synced.load(Ordering::Acquire) {
+        let Some(world) = self.world() else {
             return Lookup::NotReady;
-        }
-        match pod::compile(&self.context.world(), namespace, service_account, labels) {
+        };
+        match pod::compile(&world, namespace, service_account, labels) {
             Ok(Bound::No) => Lookup::NoBinding,
             Ok(Bound::Unselected(bindings)) => Lookup::Unselected(bindings),
             Ok(Bound::Elsewhere) => Lookup::Elsewhere,

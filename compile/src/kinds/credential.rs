@@ -35,7 +35,8 @@ pub fn compile(world: &World, key: &Key, credential: &Credential) -> Result<KvSe
             format!("SecretScope {}: {}", spec.scope_ref.name, problem.message),
         )
     })?;
-    may_declare(world, scope, key, credential)?;
+    may_declare(world, scope, &key.namespace)?;
+    check_first(world, scope, key, credential)?;
     let path = path(provider, scope, credential);
     let again = credential.annotations().get(GENERATE_ANNOTATION);
     let keys = spec.keys.iter().map(|from| {
@@ -93,8 +94,8 @@ fn owner(world: &World, key: &Key) -> Owner {
     }
 }
 
-/// Whether the scope lets the namespace declare values, and nobody declared these before.
-fn may_declare(
+/// Whether nobody else declared the same before.
+fn check_first(
     world: &World,
     scope: &SecretScope,
     key: &Key,
@@ -102,15 +103,6 @@ fn may_declare(
 ) -> Result<(), Problem> {
     let (scope_name, service) = (&credential.spec.scope_ref.name, &credential.spec.service);
     let writers = &scope.spec.writers.namespace_selector;
-    if !world.selects(writers, &key.namespace) {
-        return Err(Problem::new(
-            Reason::NotPermitted,
-            format!(
-                "SecretScope {scope_name} does not let namespace {} declare values: its spec.writers selects other labels",
-                key.namespace
-            ),
-        ));
-    }
     // Whoever may not declare here does not stand in the way of those who may.
     let mut declared = world.who_declares(scope_name, service);
     match declared.find(|other| world.selects(writers, &other.namespace)) {
@@ -123,6 +115,20 @@ fn may_declare(
         )),
         _ => Ok(()),
     }
+}
+
+/// Whether credentials of a namespace may declare values at a scope.
+pub(crate) fn may_declare(world: &World, scope: &SecretScope, namespace: &str) -> Result<(), Problem> {
+    if world.selects(&scope.spec.writers.namespace_selector, namespace) {
+        return Ok(());
+    }
+    Err(Problem::new(
+        Reason::NotPermitted,
+        format!(
+            "SecretScope {} does not let namespace {namespace} declare values: its spec.writers selects other labels",
+            scope.name_any()
+        ),
+    ))
 }
 
 fn value(credential: &Key, key: &CredentialKey, again: Option<&str>) -> Result<ValueRef, Problem> {

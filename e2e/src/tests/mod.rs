@@ -1,6 +1,7 @@
 //! `cargo e2e test`: every test in one command. Unit tests, tests against real servers, and the
 //! stories on the real node.
 
+mod admission;
 mod cli;
 mod engine;
 mod kinds;
@@ -118,6 +119,7 @@ fn all() -> Vec<Test> {
     let servers = [
         engine::tests(),
         kinds::tests(),
+        admission::tests(),
         operator::tests(),
         cli::tests(),
         sidecar::tests(),
