@@ -18,6 +18,7 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<()> {
+    keystead_runtime::crypto::install()?;
     match arguments.command {
         // Before anything starts a thread: it enters the bed's network.
         Command::Shell { bed, command } => bed::shell(&bed.name, &command),

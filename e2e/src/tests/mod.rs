@@ -8,6 +8,7 @@ mod kinds;
 mod lifecycle;
 mod operator;
 mod own;
+mod policies;
 mod report;
 mod sidecar;
 
@@ -120,6 +121,7 @@ fn all() -> Vec<Test> {
         engine::tests(),
         kinds::tests(),
         admission::tests(),
+        policies::tests(),
         operator::tests(),
         cli::tests(),
         sidecar::tests(),
