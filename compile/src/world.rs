@@ -4,7 +4,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, Time};
 use keystead_crds::names::{REFRESH_ANNOTATION, SIDECAR_CPU_ANNOTATION, SIDECAR_MEMORY_ANNOTATION};
 use keystead_crds::{Credential, SecretBinding, SecretProvider, SecretScope};
 use kube::core::{Selector, SelectorExt as _};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::Hash;
 use std::sync::Arc;
 
 /// Namespace and name.
@@ -43,7 +44,9 @@ pub struct World {
     /// Bindings that are there and can't be read.
     unreadable: BTreeSet<Key>,
     /// Who declares a service at a scope, oldest first.
-    declared: BTreeMap<(String, String), BTreeSet<(Age, Key)>>,
+    declared: Index<(String, String), (Age, Key)>,
+    /// The names of the bindings that name a service account.
+    bound: Index<Key, String>,
 }
 
 /// The annotations of namespaces that count.
@@ -52,6 +55,8 @@ const OURS: [&str; 3] = [
     SIDECAR_CPU_ANNOTATION,
     SIDECAR_MEMORY_ANNOTATION,
 ];
+/// Objects by what they have in common. It is nearly always few, so a list takes least memory.
+struct Index<P, E>(HashMap<P, Vec<E>>);
 
 /// Creation time, for "the oldest wins". Objects of one second are told apart by name.
 type Age = Option<Time>;
@@ -87,18 +92,12 @@ impl World {
 
     /// Puts a credential in, or takes it out; answers what stood there.
     pub fn set_credential(&mut self, key: Key, object: Option<Arc<Credential>>) -> Option<Arc<Credential>> {
+        let entry = |object: &Credential| (object.metadata.creation_timestamp.clone(), key.clone());
         if let Some(old) = self.credentials.get(&key) {
-            let place = place(old);
-            if let Some(declared) = self.declared.get_mut(&place) {
-                declared.remove(&(old.metadata.creation_timestamp.clone(), key.clone()));
-                if declared.is_empty() {
-                    self.declared.remove(&place);
-                }
-            }
+            self.declared.remove(&place(old), &entry(old));
         }
         if let Some(new) = &object {
-            let entry = (new.metadata.creation_timestamp.clone(), key.clone());
-            self.declared.entry(place(new)).or_default().insert(entry);
+            self.declared.insert(place(new), entry(new));
         }
         set(&mut self.credentials, key, object)
     }
@@ -109,6 +108,16 @@ impl World {
         key: Key,
         object: Option<Arc<SecretBinding>>,
     ) -> Option<Arc<SecretBinding>> {
+        if let Some(old) = self.bindings.get(&key) {
+            for account in accounts(&key, old) {
+                self.bound.remove(&account, &key.name);
+            }
+        }
+        if let Some(new) = &object {
+            for account in accounts(&key, new) {
+                self.bound.insert(account, key.name.clone());
+            }
+        }
         set(&mut self.bindings, key, object)
     }
 
@@ -228,10 +237,22 @@ impl World {
             .take_while(move |(key, _)| key.namespace == namespace)
     }
 
+    /// Every binding that names a service account, of whatever provider.
+    pub fn bindings_of(
+        &self,
+        namespace: &str,
+        account: &str,
+    ) -> impl Iterator<Item = (&Key, &Arc<SecretBinding>)> {
+        let names = self.bound.at(&Key::new(namespace, account)).iter();
+        let keys: Vec<Key> = names.map(|name| Key::new(namespace, name)).collect();
+        keys.into_iter()
+            .filter_map(|key| self.bindings.get_key_value(&key))
+    }
+
     /// Who declares a service at a scope, oldest first. Only the oldest is heard.
     pub fn who_declares(&self, scope: &str, service: &str) -> impl Iterator<Item = &Key> {
-        let declared = self.declared.get(&(scope.to_owned(), service.to_owned()));
-        declared.into_iter().flatten().map(|(_, key)| key)
+        let declared = self.declared.at(&(scope.to_owned(), service.to_owned()));
+        declared.iter().map(|(_, key)| key)
     }
 
     /// Whether a namespace has a binding that can't be read. What it grants is not known, so nothing
@@ -273,9 +294,37 @@ pub fn matches(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> b
     Selector::try_from(selector.clone()).is_ok_and(|selector| selector.matches(labels))
 }
 
-/// Whether a selector chooses what has these labels. One that can't be read chooses nothing.
-pub fn matches(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
-    Selector::try_from(selector.clone()).is_ok_and(|selector| selector.matches(labels))
+// === impl Index ===
+
+impl<P: Eq + Hash, E: Ord> Index<P, E> {
+    /// Once, even if it is there already.
+    fn insert(&mut self, place: P, entry: E) {
+        let entries = self.0.entry(place).or_default();
+        if let Err(position) = entries.binary_search(&entry) {
+            entries.reserve_exact(1);
+            entries.insert(position, entry);
+        }
+    }
+
+    fn remove(&mut self, place: &P, entry: &E) {
+        let Some(entries) = self.0.get_mut(place) else {
+            return;
+        };
+        entries.retain(|found| found != entry);
+        if entries.is_empty() {
+            self.0.remove(place);
+        }
+    }
+
+    fn at(&self, place: &P) -> &[E] {
+        self.0.get(place).map_or(&[], Vec::as_slice)
+    }
+}
+
+impl<P, E> Default for Index<P, E> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
 }
 
 fn set<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, value: Option<V>) -> Option<V> {
@@ -292,7 +341,21 @@ fn place(credential: &Credential) -> (String, String) {
     )
 }
 
+/// The service accounts that a binding names.
+fn accounts<'a>(key: &'a Key, binding: &'a SecretBinding) -> impl Iterator<Item = Key> + 'a {
+    let names = binding.spec.service_accounts.iter();
+    names.map(|name| Key::new(&key.namespace, name))
+}
+
 impl Key {
+    /// A key.
+    pub fn new(namespace: &str, name: &str) -> Self {
+        Self {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        }
+    }
+
     /// The key of a namespaced object.
     pub fn of(object: &impl kube::ResourceExt) -> Self {
         Self {
@@ -310,4 +373,29 @@ pub fn is_older<T: kube::ResourceExt>(one: &T, other: &T) -> bool {
         (created.is_none(), created, object.name_any())
     };
     age(one) < age(other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::binding;
+
+    #[test]
+    fn a_binding_is_found_by_the_accounts_it_names_now() {
+        let mut world = World::new("c1", "keystead");
+        let mut one = binding("shop", "one", "p", "web", "hubspot");
+        one.spec.service_accounts = vec!["web".into(), "web".into(), "job".into()];
+        world.set_binding(Key::of(&one), Some(Arc::new(one.clone())));
+        let found = |world: &World, account: &str| -> Vec<String> {
+            let found = world.bindings_of("shop", account);
+            found.map(|(key, _)| key.name.clone()).collect()
+        };
+        assert_eq!(found(&world, "web"), ["one"]);
+        assert_eq!(found(&world, "job"), ["one"]);
+        one.spec.service_accounts = vec!["job".into()];
+        world.set_binding(Key::of(&one), Some(Arc::new(one.clone())));
+        assert!(found(&world, "web").is_empty());
+        world.set_binding(Key::of(&one), None);
+        assert!(found(&world, "job").is_empty() && world.bound.0.is_empty());
+    }
 }

@@ -88,12 +88,9 @@ pub fn by_secret(world: &World, secret: &Key) -> Vec<Unit> {
 
 /// The bindings that name an account.
 pub fn bindings_of(world: &World, account: &binding::Account) -> Vec<Unit> {
-    let bindings = world.bindings_in(&account.namespace);
+    let bindings = world.bindings_of(&account.namespace, &account.name);
     bindings
-        .filter(|(_, found)| {
-            found.spec.provider_ref.name == account.provider
-                && found.spec.service_accounts.contains(&account.name)
-        })
+        .filter(|(_, found)| found.spec.provider_ref.name == account.provider)
         .map(|(key, _)| Unit::Binding(key.clone()))
         .collect()
 }

@@ -4,12 +4,12 @@ use crate::metrics::Metrics;
 use crate::providers::{Declaration, Providers};
 use crate::queue::Queue;
 use keystead_cluster::Values;
-use keystead_compile::kinds::binding::{self, Account};
+use keystead_compile::kinds::binding::Account;
 use keystead_compile::{Key, Problem, World};
 use keystead_vault::engine::{self, Action, Applied};
 use keystead_vault::object::{Deletion, Object};
 use kube::Client;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -36,19 +36,25 @@ pub(crate) type Reconciled = (Sources, Result<(), Problem>);
 
 /// The bindings an account was compiled from, each by its generation.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Sources(BTreeMap<Key, Option<i64>>);
+pub(crate) struct Sources(Vec<(Key, Option<i64>)>);
 
 impl Sources {
     /// What an account is compiled from now.
     pub(crate) fn of(world: &World, account: &Account) -> Self {
-        let bindings = world.bindings_in(&account.namespace);
-        let naming =
-            bindings.filter(|(key, found)| binding::accounts(key, found).any(|named| named == *account));
+        let bindings = world.bindings_of(&account.namespace, &account.name);
+        let naming = bindings.filter(|(_, found)| found.spec.provider_ref.name == account.provider);
         Self(
             naming
                 .map(|(key, found)| (key.clone(), found.metadata.generation))
                 .collect(),
         )
+    }
+
+    /// Whether this generation of a binding is among them.
+    fn have(&self, key: &Key, generation: Option<i64>) -> bool {
+        self.0
+            .iter()
+            .any(|found| (&found.0, found.1) == (key, generation))
     }
 
     /// Whether there are none.
@@ -143,7 +149,7 @@ impl Context {
     ) -> Option<Result<(), Problem>> {
         let accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
         let (from, result) = accounts.get(account)?;
-        (from.0.get(key) == Some(&generation)).then(|| result.clone())
+        from.have(key, generation).then(|| result.clone())
     }
 
     /// Notes how an account's reconcile ended; answers whether that is news.

@@ -157,12 +157,10 @@ fn secrets<'a>(world: &'a World, provider: &SecretProvider, account: &'a Account
         return Vec::new();
     }
     let bindings = world
-        .bindings_in(&account.namespace)
+        .bindings_of(&account.namespace, &account.name)
         .map(|(_, binding)| &binding.spec);
     bindings
-        .filter(|spec| {
-            spec.provider_ref.name == account.provider && spec.service_accounts.contains(&account.name)
-        })
+        .filter(|spec| spec.provider_ref.name == account.provider)
         .flat_map(|spec| &spec.secrets)
         .collect()
 }

@@ -49,11 +49,8 @@ pub fn compile(
     service_account: &str,
     labels: &BTreeMap<String, String>,
 ) -> Result<Bound, Problem> {
-    let naming = world.bindings_in(namespace).filter(|(_, binding)| {
-        let mut accounts = binding.spec.service_accounts.iter();
-        accounts.any(|name| name == service_account)
-    });
-    let (selected, others): (Vec<_>, Vec<_>) = naming
+    let (selected, others): (Vec<_>, Vec<_>) = world
+        .bindings_of(namespace, service_account)
         .map(|(key, binding)| (key, binding.as_ref()))
         .partition(|(_, binding)| selects(binding, labels));
     let (foreign, bindings): (Vec<_>, Vec<_>) = selected
