@@ -11,8 +11,9 @@ use url::Url;
 pub(super) const DEADLINE: Duration = Duration::from_secs(10);
 /// Longest time to connect.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(3);
-/// Connections kept open between requests: more at once cost handshakes and bring nothing.
-const IDLE_CONNECTIONS: usize = 4;
+/// Connections kept open between requests: as many as anybody of ours has requests at once, because
+/// one that is closed in between costs a handshake for each request.
+const IDLE_CONNECTIONS: usize = 16;
 
 /// Where a server is, how to reach it and whom to trust.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
