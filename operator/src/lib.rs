@@ -8,6 +8,7 @@ mod definitions;
 mod directory;
 mod events;
 mod finalizer;
+mod guard;
 mod lease;
 mod metrics;
 mod providers;

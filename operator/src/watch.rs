@@ -3,13 +3,14 @@
 
 use crate::affected;
 use crate::context::Context;
+use crate::guard::Guard;
 use crate::queue::Unit;
 use futures::{Stream, StreamExt as _};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use keystead_compile::{Key, World};
 use keystead_crds::{Credential, SecretBinding, SecretProvider, SecretScope};
 use keystead_runtime::{Shutdown, probes::Condition};
-use kube::core::{DeserializeGuard, PartialObjectMeta};
+use kube::core::PartialObjectMeta;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
@@ -22,6 +23,9 @@ use std::sync::Arc;
 const WATCH_SECONDS: u32 = 200;
 /// Objects per page of a list.
 const PAGE: u32 = 200;
+
+/// Where `kubectl apply` keeps a copy of the object.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// What every watch needs.
 pub(crate) struct Source {
@@ -43,8 +47,8 @@ pub(crate) trait Declared:
     /// still has it as it was written, since a watch may have brought more meanwhile.
     fn remember(world: &mut World, key: &Key, mut object: Self) {
         let current = Self::get(world, key);
+        slim(&mut object);
         if current.is_some_and(|current| !matters(current.as_ref(), &object) && !is_older(&object, current)) {
-            object.meta_mut().managed_fields = None;
             Self::put(world, key, Some(Arc::new(object)));
         }
     }
@@ -63,7 +67,7 @@ pub(crate) async fn declared<K: Declared>(source: &Source, listed: Condition) {
         context,
         shutdown,
     } = source;
-    let api: Api<DeserializeGuard<K>> = Api::all(client.clone());
+    let api: Api<Guard<K>> = Api::all(client.clone());
     let stream = watcher(api, config()).default_backoff();
     let mut unseen = BTreeSet::new();
     follow(stream, shutdown, K::kind(&()).as_ref(), |event| match event {
@@ -168,19 +172,27 @@ async fn follow<K>(
 }
 
 /// Stores an object as it came. One that can't be read leaves what was known of it in place.
-fn store<K: Declared>(context: &Context, guard: DeserializeGuard<K>, synced: bool) {
+fn store<K: Declared>(context: &Context, guard: Guard<K>, synced: bool) {
     let key = Key::of(&guard);
     match guard.0 {
         Ok(mut object) => {
-            // Nothing reads them, and they are the half of an object.
-            object.meta_mut().managed_fields = None;
+            slim(&mut object);
             K::note_unreadable(&mut context.world_mut(), &key, false);
             change::<K>(context, &key, Some(&Arc::new(object)), synced);
         }
-        Err(error) => {
+        Err(unreadable) => {
             K::note_unreadable(&mut context.world_mut(), &key, true);
-            tracing::warn!(kind = %K::kind(&()), ?key, error = %error.error, "an object can't be read; what it said before holds");
+            tracing::warn!(kind = %K::kind(&()), ?key, error = unreadable.error, "an object can't be read; what it said before holds");
         }
+    }
+}
+
+/// Takes off what nobody reads: it would be more than half of an object.
+fn slim<K: Resource>(object: &mut K) {
+    let meta = object.meta_mut();
+    meta.managed_fields = None;
+    if let Some(annotations) = &mut meta.annotations {
+        annotations.remove(LAST_APPLIED);
     }
 }
 
