@@ -6,7 +6,7 @@ use keystead_compile::kinds::binding::Account;
 use keystead_runtime::Backoff;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -77,10 +77,10 @@ pub struct Queue {
 
 #[derive(Default)]
 struct State {
-    order: BTreeSet<(Instant, Unit)>,
-    due: HashMap<Unit, Instant>,
-    running: HashSet<Unit>,
-    failures: HashMap<Unit, u32>,
+    order: BTreeSet<(Instant, Arc<Unit>)>,
+    due: HashMap<Arc<Unit>, Instant>,
+    running: HashSet<Arc<Unit>>,
+    failures: HashMap<Arc<Unit>, u32>,
 }
 
 impl Queue {
@@ -88,13 +88,13 @@ impl Queue {
     pub fn push(&self, unit: Unit) {
         self.with(|state| {
             state.failures.remove(&unit);
-            state.push(unit, Instant::now());
+            state.push(Arc::new(unit), Instant::now());
         });
         self.changed.notify_one();
     }
 
     /// The next unit that is due. It counts as running until [`Self::done`].
-    pub async fn next(&self) -> Unit {
+    pub async fn next(&self) -> Arc<Unit> {
         loop {
             let (taken, wake) = self.with(State::take);
             if let Some(unit) = taken {
@@ -108,14 +108,14 @@ impl Queue {
     }
 
     /// A unit was worked on; what comes next.
-    pub fn done(&self, unit: Unit, next: Next) {
+    pub fn done(&self, unit: Arc<Unit>, next: Next) {
         self.with(|state| {
             state.running.remove(&unit);
             let wait = match next {
                 Next::OnChange => None,
                 Next::After(wait) => Some(wait),
                 Next::Retry => {
-                    let failures = state.failures.entry(unit.clone()).or_default();
+                    let failures = state.failures.entry(Arc::clone(&unit)).or_default();
                     *failures = failures.saturating_add(1);
                     Some(BACKOFF.delay(*failures))
                 }
@@ -137,19 +137,19 @@ impl Queue {
 
 impl State {
     /// The earlier of two times counts.
-    fn push(&mut self, unit: Unit, when: Instant) {
+    fn push(&mut self, unit: Arc<Unit>, when: Instant) {
         if let Some(due) = self.due.get(&unit).copied() {
             if due <= when {
                 return;
             }
-            self.order.remove(&(due, unit.clone()));
+            self.order.remove(&(due, Arc::clone(&unit)));
         }
-        self.due.insert(unit.clone(), when);
+        self.due.insert(Arc::clone(&unit), when);
         self.order.insert((when, unit));
     }
 
     /// The first unit that is due and not running, or when to look again.
-    fn take(&mut self) -> (Option<Unit>, Option<Instant>) {
+    fn take(&mut self) -> (Option<Arc<Unit>>, Option<Instant>) {
         let now = Instant::now();
         let waiting = self
             .order
@@ -158,9 +158,9 @@ impl State {
             .cloned();
         match waiting {
             Some((when, unit)) if when <= now => {
-                self.order.remove(&(when, unit.clone()));
                 self.due.remove(&unit);
-                self.running.insert(unit.clone());
+                self.running.insert(Arc::clone(&unit));
+                self.order.remove(&(when, Arc::clone(&unit)));
                 (Some(unit), None)
             }
             Some((when, _)) => (None, Some(when)),
@@ -190,12 +190,12 @@ mod tests {
         let queue = Queue::default();
         queue.push(scope("a"));
         queue.push(scope("a"));
-        assert_eq!(queue.next().await, scope("a"));
+        assert_eq!(*queue.next().await, scope("a"));
         queue.push(scope("a"));
         assert!(queue.next().now_or_never().is_none(), "it is running");
-        queue.done(scope("a"), Next::OnChange);
-        assert_eq!(queue.next().await, scope("a"));
-        queue.done(scope("a"), Next::OnChange);
+        queue.done(Arc::new(scope("a")), Next::OnChange);
+        assert_eq!(*queue.next().await, scope("a"));
+        queue.done(Arc::new(scope("a")), Next::OnChange);
         assert!(queue.next().now_or_never().is_none());
     }
 

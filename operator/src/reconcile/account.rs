@@ -1,6 +1,6 @@
 //! A service account: its policy and its role in Vault. Its bindings report how it went.
 
-use super::{Next, RESYNC, jitter};
+use super::{Next, resync};
 use crate::affected;
 use crate::context::{Context, Sources};
 use keystead_compile::kinds::binding::{self, Account};
@@ -35,13 +35,7 @@ pub(super) async fn reconcile(context: &Arc<Context>, account: &Account) -> Resu
             context.queue.push(unit);
         }
     }
-    result.map(|()| {
-        if exists {
-            Next::After(jitter(RESYNC))
-        } else {
-            Next::OnChange
-        }
-    })
+    result.map(|()| if exists { resync() } else { Next::OnChange })
 }
 
 async fn apply(

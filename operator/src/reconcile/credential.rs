@@ -1,6 +1,6 @@
 //! A Credential: its values in Vault, and its status.
 
-use super::{Next, RESYNC, cleanup, jitter, kubernetes};
+use super::{Next, cleanup, jitter, kubernetes, resync};
 use crate::context::Context;
 use crate::finalizer;
 use crate::status::{self, Finding};
@@ -51,12 +51,12 @@ pub(super) async fn reconcile(context: &Arc<Context>, key: &Key) -> Result<Next,
     })
     .await?;
     let wait = match outcome {
-        Ok(_) => RESYNC,
-        Err(problem) if problem.reason == Reason::NotFound && is_for_people(&object) => PEOPLE,
+        Ok(_) => resync(),
+        Err(problem) if problem.reason == Reason::NotFound && is_for_people(&object) => jitter(PEOPLE),
         Err(problem) => return Err(problem),
     };
     let turns_in = expiry.and_then(|expiry| expiry.turns_in);
-    Ok(Next::After(jitter(wait).min(turns_in.unwrap_or(Duration::MAX))))
+    Ok(Next::After(wait.min(turns_in.unwrap_or(Duration::MAX))))
 }
 
 /// A Credential that is there and this operator's, with its provider, if that is done with itself.

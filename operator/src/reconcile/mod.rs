@@ -23,8 +23,11 @@ use tracing::Instrument as _;
 const AT_ONCE: usize = 16;
 /// Longest time for one unit; every call in it has a shorter deadline of its own.
 const DEADLINE: Duration = Duration::from_mins(1);
-/// A look at what is in order, in case an event was missed or somebody changed Vault by hand.
+/// How long it is, in the mean, until what is in order is looked at again, in case an event was missed
+/// or somebody changed Vault by hand.
 const RESYNC: Duration = Duration::from_mins(15);
+/// The longest it may be, in such means.
+const LONGEST_RESYNC: f64 = 4.0;
 /// A look at what waits for somebody else.
 const RECHECK: Duration = Duration::from_mins(5);
 
@@ -49,7 +52,7 @@ pub(crate) async fn run(context: Arc<Context>, shutdown: Shutdown) {
     }
 }
 
-async fn work(context: &Arc<Context>, unit: Unit) {
+async fn work(context: &Arc<Context>, unit: Arc<Unit>) {
     let start = Instant::now();
     let result = timeout(DEADLINE, dispatch(context, &unit))
         .await
@@ -120,6 +123,13 @@ fn retry(problem: &Problem) -> Next {
         | Reason::VaultSealed
         | Reason::VaultUnreachable => Next::Retry,
     }
+}
+
+/// The next look at what is in order. The time is exponentially distributed, so that there are as many
+/// looks in each second as in any other, even though all began when this process did.
+fn resync() -> Next {
+    let means = -(1.0 - fastrand::f64()).ln();
+    Next::After(RESYNC.mul_f64(means.min(LONGEST_RESYNC)))
 }
 
 /// Between nine and eleven tenths of a period.
