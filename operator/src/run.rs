@@ -1,13 +1,16 @@
 //! The process: watches, the loop, the webhook, probes; whichever ends early ends them all.
 
+use crate::affected;
 use crate::args::{Args, WebhookArgs};
 use crate::context::Context;
 use crate::directory::WorldDirectory;
 use crate::lease::Election;
 use crate::metrics::Metrics;
+use crate::queue::Unit;
 use crate::webhook;
 use crate::{definitions, reconcile, watch};
 use keystead_cluster::connect;
+use keystead_compile::kinds::credential;
 use keystead_compile::{Problem, World};
 use keystead_crds::{Credential, SecretBinding, SecretProvider, SecretScope};
 use keystead_runtime::probes::{Condition, Probes, Readiness};
@@ -225,34 +228,32 @@ async fn sync(listed: &[Condition], shutdown: &Shutdown) -> bool {
     }
 }
 
-/// Everything that is declared is due once.
+/// Everything that is declared is due once. What waits for a provider is queued by that.
 fn start(context: &Context) {
-    use crate::affected;
     let world = context.world();
-    let mut units = Vec::new();
+    let named = |name: Option<&String>| name.cloned().unwrap_or_default();
     for provider in world.providers() {
-        units.extend(affected::by_provider(
-            &world,
-            provider.metadata.name.as_deref().unwrap_or_default(),
-        ));
+        let name = named(provider.metadata.name.as_ref());
+        context.queue.push(Unit::Provider(name));
+    }
+    for scope in world.scopes() {
+        context
+            .queue
+            .push(Unit::Scope(named(scope.metadata.name.as_ref())));
     }
     // Those that name a provider or scope that is not there say so.
-    units.extend(world.scopes().flat_map(|scope| {
-        let name = scope.metadata.name.clone().unwrap_or_default();
-        affected::by_scope(&world, &name, [])
-    }));
-    units.extend(
-        world
-            .credentials()
-            .flat_map(|(key, found)| affected::by_credential(&world, key, &[found])),
-    );
-    units.extend(
-        world
-            .bindings()
-            .flat_map(|(key, found)| affected::by_binding(key, &[found])),
-    );
-    for unit in units {
-        context.queue.push(unit);
+    for (key, found) in world.credentials() {
+        let provider = credential::provider_name(&world, found);
+        if !provider.is_some_and(|provider| context.waits_for(&world, provider)) {
+            context.queue.push(Unit::Credential(key.clone()));
+        }
+    }
+    for (key, found) in world.bindings() {
+        if !context.waits_for(&world, &found.spec.provider_ref.name) {
+            for unit in affected::by_binding(key, &[found]) {
+                context.queue.push(unit);
+            }
+        }
     }
 }
 

@@ -151,8 +151,11 @@ async fn look_up(client: &Client) -> Result<(), Error> {
 
 /// Notes facts; what was compiled from others is compiled again.
 fn learn(context: &Context, name: &str, facts: ProviderFacts) {
-    if context.world_mut().set_facts(name, facts) {
-        for unit in affected::dependants(&context.world(), name) {
+    let changed = context.world_mut().set_facts(name, facts);
+    let world = context.world();
+    // Whoever waits for the end of this reconcile is queued then.
+    if changed && !context.waits_for(&world, name) {
+        for unit in affected::dependants(&world, name) {
             context.queue.push(unit);
         }
     }
