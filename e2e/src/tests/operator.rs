@@ -2,13 +2,13 @@
 
 mod access;
 mod bindings;
-mod logins;
-mod process;
-mod provider;
 mod clash;
-pub(super) mod paths;
 mod credentials;
 mod deletion;
+mod logins;
+pub(super) mod paths;
+mod process;
+mod provider;
 mod replicas;
 mod rest;
 mod tenants;

@@ -35,7 +35,13 @@ pub(super) async fn reconcile(context: &Arc<Context>, account: &Account) -> Resu
             context.queue.push(unit);
         }
     }
-    result.map(|()| if exists { resync() } else { Next::OnChange })
+    result.map(|()| {
+        if exists {
+            Next::After(resync())
+        } else {
+            Next::OnChange
+        }
+    })
 }
 
 async fn apply(

@@ -125,11 +125,11 @@ fn retry(problem: &Problem) -> Next {
     }
 }
 
-/// The next look at what is in order. The time is exponentially distributed, so that there are as many
+/// How long until the next look at what is in order. The time is exponentially distributed, so that there are as many
 /// looks in each second as in any other, even though all began when this process did.
-fn resync() -> Next {
+fn resync() -> Duration {
     let means = -(1.0 - fastrand::f64()).ln();
-    Next::After(RESYNC.mul_f64(means.min(LONGEST_RESYNC)))
+    RESYNC.mul_f64(means.min(LONGEST_RESYNC))
 }
 
 /// Between nine and eleven tenths of a period.

@@ -168,7 +168,10 @@ fn more() -> String {
         let manifest = credential("secrets", name, "global", name, keys);
         format!("{manifest}  deletionPolicy: Delete\n{rest}")
     };
-    let (made, people) = ("{name: pin, from: {generate: {}}}", "{name: by_hand, from: {vault: {}}}");
+    let (made, people) = (
+        "{name: pin, from: {generate: {}}}",
+        "{name: by_hand, from: {vault: {}}}",
+    );
     let expires = "  expiresAt: \"2999-12-31T12:00:00Z\"\n";
     [
         with("made", made, expires),
@@ -183,7 +186,9 @@ fn more_ready(rig: &Rig<'_>) -> Result<()> {
     let [made, idle, people] =
         ["made", "idle", "people"].map(|name| format!("credential/{name} -n @id@-secrets"));
     rig.ready(&[&made, &idle])?;
-    rig.ask(&format!("kubectl patch {idle} --type=merge -p '{{\"spec\":{{\"active\":false}}}}'"))?;
+    rig.ask(&format!(
+        "kubectl patch {idle} --type=merge -p '{{\"spec\":{{\"active\":false}}}}'"
+    ))?;
     rig.says(&idle, "True", "Inactive", "")?;
     rig.says(&people, "False", "NotFound", "has no key by_hand")?;
     rig.ask("bao kv patch -mount=kv -cas=1 @id@/production/global/all/people by_hand=x")?;
