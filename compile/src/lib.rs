@@ -1,6 +1,7 @@
 //! The heart, and pure: what is declared in the cluster → which Vault objects there should be, and
 //! what a pod is shown. No I/O, no clock; the same world gives the same answer.
 
+pub mod admit;
 pub mod kinds;
 pub mod pause;
 mod problem;

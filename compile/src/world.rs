@@ -233,8 +233,22 @@ impl World {
         let Some(labels) = self.namespaces.get(namespace) else {
             return false;
         };
-        Selector::try_from(selector.clone()).is_ok_and(|selector| selector.matches(labels))
+        matches(selector, labels)
     }
+
+    /// The namespaces that a selector chooses.
+    pub fn selected(&self, selector: &LabelSelector) -> impl Iterator<Item = &str> {
+        let selector = Selector::try_from(selector.clone()).ok();
+        self.namespaces
+            .iter()
+            .filter(move |(_, labels)| selector.as_ref().is_some_and(|selector| selector.matches(labels)))
+            .map(|(name, _)| name.as_str())
+    }
+}
+
+/// Whether a selector chooses what has these labels. One that can't be read chooses nothing.
+pub fn matches(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
+    Selector::try_from(selector.clone()).is_ok_and(|selector| selector.matches(labels))
 }
 
 fn set<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, value: Option<V>) -> Option<V> {

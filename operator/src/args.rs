@@ -61,6 +61,13 @@ pub struct WebhookArgs {
         requires_all = ["namespace", "service", "sidecar_image"]
     )]
     pub webhook_configuration: Option<String>,
+    /// Name of the ValidatingWebhookConfiguration to keep current, where there is one.
+    #[arg(
+        long,
+        env = "KEYSTEAD_VALIDATING_WEBHOOK_CONFIGURATION",
+        requires = "webhook_configuration"
+    )]
+    pub validating_webhook_configuration: Option<String>,
     /// The namespace the operator runs in.
     #[arg(long, env = "KEYSTEAD_NAMESPACE")]
     pub namespace: Option<String>,

@@ -251,6 +251,7 @@ async fn serve(
         service: args.service.unwrap_or_default(),
         tls_secret: args.tls_secret,
         webhook_configuration,
+        validating_webhook_configuration: args.validating_webhook_configuration,
         sidecar: webhook::inject::Settings {
             image: args.sidecar_image.unwrap_or_default(),
             image_pull_policy: args.sidecar_image_pull_policy,

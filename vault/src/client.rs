@@ -7,7 +7,7 @@ mod connection;
 mod request;
 mod words;
 
-pub use connection::Connection;
+pub use connection::{Connection, holds_certificates};
 pub use request::Method;
 
 use crate::error::{Error, Request};

@@ -2,10 +2,10 @@
 
 use super::{provider, scope};
 use crate::{Key, Problem, World};
-use keystead_crds::Credential;
 use keystead_crds::condition::Reason;
 use keystead_crds::credential::CredentialKey;
 use keystead_crds::names::is_dns_label;
+use keystead_crds::{Credential, SecretScope};
 use keystead_vault::object::{Adoption, KvSecret, Owner, ValueRef};
 use keystead_vault::path::KvPath;
 use kube::ResourceExt as _;
@@ -38,15 +38,7 @@ pub fn compile(world: &World, key: &Key, credential: &Credential) -> Result<KvSe
             "spec.service must be one path segment of lower-case letters, digits and '-'",
         ));
     }
-    if !world.selects(&scope.spec.writers.namespace_selector, &key.namespace) {
-        return Err(Problem::new(
-            Reason::NotPermitted,
-            format!(
-                "SecretScope {scope_name} does not let namespace {} declare values: its spec.writers selects other labels",
-                key.namespace
-            ),
-        ));
-    }
+    may_declare(world, scope, &key.namespace)?;
     // Whoever may not declare here does not stand in the way of those who may.
     let mut declared = world.who_declares(scope_name, &spec.service);
     let writers = &scope.spec.writers.namespace_selector;
@@ -86,6 +78,20 @@ pub fn compile(world: &World, key: &Key, credential: &Credential) -> Result<KvSe
         active: true,
         known,
     })
+}
+
+/// Whether credentials of a namespace may declare values at a scope.
+pub(crate) fn may_declare(world: &World, scope: &SecretScope, namespace: &str) -> Result<(), Problem> {
+    if world.selects(&scope.spec.writers.namespace_selector, namespace) {
+        return Ok(());
+    }
+    Err(Problem::new(
+        Reason::NotPermitted,
+        format!(
+            "SecretScope {} does not let namespace {namespace} declare values: its spec.writers selects other labels",
+            scope.name_any()
+        ),
+    ))
 }
 
 fn value(credential: &Key, key: &CredentialKey) -> Result<ValueRef, Problem> {

@@ -3,24 +3,17 @@
 use super::provider;
 use crate::world::is_older;
 use crate::{Problem, World};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use keystead_crds::condition::Reason;
 use keystead_crds::names::is_dns_subdomain;
 use keystead_crds::provider::WorkloadMethod;
-use keystead_crds::{Level, SecretScope};
+use keystead_crds::{Level, SecretProvider, SecretScope};
 use kube::ResourceExt as _;
 
 /// Whether the scope can serve: its provider is there, can do its level, and no older scope is the same.
 pub fn check(world: &World, scope: &SecretScope) -> Result<(), Problem> {
     let provider = provider::find(world, &scope.spec.provider_ref.name)?;
-    if scope.spec.level == Level::Node && provider.spec.workload_auth.method != WorkloadMethod::Jwt {
-        return Err(Problem::new(
-            Reason::Invalid,
-            format!(
-                "spec.level: Node needs a provider with workloadAuth.method Jwt, and SecretProvider {} has Kubernetes",
-                provider.name_any()
-            ),
-        ));
-    }
+    has_level(provider, scope)?;
     if !has_usable_id(scope) {
         return Err(Problem::new(
             Reason::Invalid,
@@ -39,17 +32,25 @@ pub fn check(world: &World, scope: &SecretScope) -> Result<(), Problem> {
     }
 }
 
+/// Whether the provider can do the scope's level.
+pub(crate) fn has_level(provider: &SecretProvider, scope: &SecretScope) -> Result<(), Problem> {
+    if scope.spec.level != Level::Node || provider.spec.workload_auth.method == WorkloadMethod::Jwt {
+        return Ok(());
+    }
+    Err(Problem::new(
+        Reason::Invalid,
+        format!(
+            "spec.level: Node needs a provider with workloadAuth.method Jwt, and SecretProvider {} has Kubernetes",
+            provider.name_any()
+        ),
+    ))
+}
+
 /// The company a namespace belongs to. Where two companies select it, neither serves it.
 pub fn company<'a>(world: &'a World, provider: &'a str, namespace: &str) -> Result<Option<&'a str>, Problem> {
-    let mut companies = world.scopes_of(provider).filter(|scope| {
-        let members = scope.spec.members.as_ref();
-        scope.spec.level == Level::Company
-            && has_usable_id(scope)
-            && members
-                .and_then(|members| members.namespace_selector.as_ref())
-                .is_some_and(|selector| world.selects(selector, namespace))
-            && older_twin(world, scope).is_none()
-    });
+    let mut companies = world
+        .scopes_of(provider)
+        .filter(|scope| has_member(world, scope, namespace) && !is_doubled(world, scope));
     let (first, second) = (companies.next(), companies.next());
     if let (Some(first), Some(second)) = (first, second) {
         return Err(Problem::new(
@@ -75,12 +76,32 @@ fn has_usable_id(scope: &SecretScope) -> bool {
     }
 }
 
+/// Which namespaces are members; none but a Company that can serve has any.
+pub(crate) fn members(scope: &SecretScope) -> Option<&LabelSelector> {
+    let members = scope.spec.members.as_ref()?;
+    let selector = members.namespace_selector.as_ref();
+    selector.filter(|_| scope.spec.level == Level::Company && has_usable_id(scope))
+}
+
+/// Whether a namespace is a member.
+pub(crate) fn has_member(world: &World, scope: &SecretScope, namespace: &str) -> bool {
+    members(scope).is_some_and(|selector| world.selects(selector, namespace))
+}
+
+/// Whether two scopes stand for the same place in Vault.
+pub(crate) fn are_twins(one: &SecretScope, other: &SecretScope) -> bool {
+    let (one, other) = (&one.spec, &other.spec);
+    one.provider_ref == other.provider_ref && one.level == other.level && one.id == other.id
+}
+
+/// Whether an older scope stands for the same place, so that this one does not serve.
+pub(crate) fn is_doubled(world: &World, scope: &SecretScope) -> bool {
+    older_twin(world, scope).is_some()
+}
+
 fn older_twin<'a>(world: &'a World, scope: &'a SecretScope) -> Option<&'a SecretScope> {
-    let spec = &scope.spec;
-    let mut twins = world.scopes_of(&spec.provider_ref.name).map(AsRef::as_ref);
-    twins.find(|twin: &&SecretScope| {
-        twin.spec.level == spec.level && twin.spec.id == spec.id && is_older(*twin, scope)
-    })
+    let mut others = world.scopes_of(&scope.spec.provider_ref.name).map(AsRef::as_ref);
+    others.find(|other: &&SecretScope| are_twins(scope, other) && is_older(*other, scope))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! `cargo e2e test`: every test in one command. Unit tests, tests against real servers, and the
 //! stories on the real node.
 
+mod admission;
 mod engine;
 mod kinds;
 mod lifecycle;
@@ -117,6 +118,7 @@ fn all() -> Vec<Test> {
     let servers = [
         engine::tests(),
         kinds::tests(),
+        admission::tests(),
         operator::tests(),
         sidecar::tests(),
         lifecycle::tests(),

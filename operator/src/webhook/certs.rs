@@ -14,6 +14,9 @@ pub use self::plan::{Plan, plan};
 use super::Settings;
 use super::tls::{self, Reloadable};
 use jiff::Timestamp;
+use k8s_openapi::api::admissionregistration::v1::{
+    MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
+};
 use k8s_openapi::api::core::v1::Secret;
 use keystead_runtime::backoff::Backoff;
 use keystead_runtime::log::Chain;
@@ -46,6 +49,7 @@ pub(super) struct Names {
     pub(super) namespace: String,
     pub(super) secret: String,
     pub(super) configuration: String,
+    pub(super) validating: Option<String>,
     pub(super) dns: Vec<String>,
 }
 
@@ -66,10 +70,10 @@ pub enum Error {
         /// What is wrong with it.
         source: tls::Error,
     },
-    /// The webhook configuration can't be read.
-    #[error("failed to read MutatingWebhookConfiguration {name}")]
+    /// A webhook configuration can't be read.
+    #[error("failed to read {name}")]
     ReadConfiguration {
-        /// Its name.
+        /// Kind and name.
         name: String,
         /// Why not.
         source: CallError,
@@ -83,9 +87,9 @@ pub enum Error {
         source: CallError,
     },
     /// The CA bundle can't be written.
-    #[error("failed to write the CA bundle of MutatingWebhookConfiguration {name}")]
+    #[error("failed to write the CA bundle of {name}")]
     WriteConfiguration {
-        /// Its name.
+        /// Kind and name.
         name: String,
         /// Why not.
         source: CallError,
@@ -146,7 +150,7 @@ impl Keeper {
     /// it can't be told the certificate is served all the same, since it may know already.
     async fn pass(&self) -> Result<(), Error> {
         let material = self.agree().await?;
-        let told = bundle::apply(&self.client, &self.names.configuration, &material.ca_crt).await;
+        let told = self.tell(&material.ca_crt).await;
         let name = self.names.secret_name();
         self.certificate
             .replace(&material.tls_crt, &material.tls_key)
@@ -162,6 +166,17 @@ impl Keeper {
         told?;
         self.trusted.set(true);
         Ok(())
+    }
+
+    /// Tells the API server whom to trust, for either kind of webhook.
+    async fn tell(&self, bundle: &[u8]) -> Result<(), Error> {
+        let (client, names) = (&self.client, &self.names);
+        let mutating =
+            bundle::apply::<MutatingWebhookConfiguration>(client, &names.configuration, bundle).await;
+        if let Some(name) = &names.validating {
+            bundle::apply::<ValidatingWebhookConfiguration>(client, name, bundle).await?;
+        }
+        mutating
     }
 
     /// What all replicas serve: what is in the Secret, after a due renewal was written to it. Whoever
@@ -248,6 +263,7 @@ impl From<&Settings> for Names {
             namespace: settings.namespace.clone(),
             secret: settings.tls_secret.clone(),
             configuration: settings.webhook_configuration.clone(),
+            validating: settings.validating_webhook_configuration.clone(),
             dns: vec![format!("{}.{}.svc", settings.service, settings.namespace)],
         }
     }

@@ -1,4 +1,5 @@
-//! The admission webhook: gives pods their sidecar. It answers from memory and calls nothing.
+//! The admission webhook: gives pods their sidecar, and looks at what is declared. It answers from
+//! memory; only to ask who may be a tenant does it call the API server.
 
 pub mod certs;
 pub mod inject;
@@ -6,20 +7,25 @@ mod metrics;
 pub mod review;
 pub mod server;
 pub mod tls;
+pub mod validate;
+mod wire;
 
 pub use self::inject::{PodSecrets, Resources};
 use self::metrics::Metrics;
+use keystead_compile::World;
 use keystead_runtime::probes::Readiness;
 use keystead_runtime::shutdown::Shutdown;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, RwLockReadGuard};
 use tokio::net::TcpListener;
 
-/// What is declared in the cluster, as far as pods are concerned. Asked on every pod's way into the
-/// cluster, so it answers from memory.
+/// What is declared in the cluster. Asked on every pod's way into the cluster, so it answers from
+/// memory.
 pub trait Directory: Send + Sync + 'static {
     /// What pods of this service account get.
     fn secrets_for(&self, namespace: &str, service_account: &str) -> Lookup;
+    /// All that is declared; none while that is not known yet.
+    fn world(&self) -> Option<RwLockReadGuard<'_, World>>;
 }
 
 /// The answer of a [`Directory`].
@@ -50,6 +56,8 @@ pub struct Settings {
     pub tls_secret: String,
     /// The MutatingWebhookConfiguration whose CA bundle is kept current.
     pub webhook_configuration: String,
+    /// The ValidatingWebhookConfiguration whose CA bundle is kept current, where there is one.
+    pub validating_webhook_configuration: Option<String>,
     /// The sidecars.
     pub sidecar: inject::Settings,
 }
@@ -91,7 +99,7 @@ pub async fn run(
     let certificate = Arc::new(tls::Reloadable::default());
     let config = tls::server_config(Arc::clone(&certificate)).map_err(Error::Tls)?;
     let keeper = certs::Keeper {
-        client,
+        client: client.clone(),
         certificate,
         names: certs::Names::from(&settings),
         served: readiness.register("webhook certificate"),
@@ -99,14 +107,21 @@ pub async fn run(
         expiry: metrics.expiry.clone(),
         failures: metrics.certificate_failures.clone(),
     };
-    let handler = review::Handler {
-        directory,
-        sidecar: settings.sidecar,
-        metrics,
+    let handlers = server::Handlers {
+        validate: validate::Handler {
+            directory: Arc::clone(&directory),
+            client,
+            metrics: metrics.clone(),
+        },
+        inject: review::Handler {
+            directory,
+            sidecar: settings.sidecar,
+            metrics,
+        },
     };
     tokio::join!(
         keeper.run(shutdown.clone()),
-        server::serve(listener, Arc::new(config), Arc::new(handler), shutdown),
+        server::serve(listener, Arc::new(config), Arc::new(handlers), shutdown),
     );
     Ok(())
 }

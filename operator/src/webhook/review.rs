@@ -1,12 +1,13 @@
-//! Admission reviews: what comes in, what is decided, what goes out.
+//! Reviews of new pods: what comes in, what is decided, what goes out.
 
 use super::inject::{self, Operation};
 use super::metrics::Metrics;
+use super::wire::{FORBIDDEN, Incoming, Malformed, Response, UNAVAILABLE};
 use super::{Directory, Lookup};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use keystead_crds::names;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value;
 use std::fmt;
 use std::sync::Arc;
@@ -57,11 +58,6 @@ pub struct Request {
     #[serde(default)]
     object: Value,
 }
-
-/// The body is no AdmissionReview, so there is no uid to answer to.
-#[derive(Debug, thiserror::Error)]
-#[error("the body is not an AdmissionReview: {0}")]
-pub struct Malformed(serde_json::Error);
 
 /// Decides about one pod. Pure.
 pub fn decide(
@@ -123,7 +119,7 @@ impl Handler {
     /// Answers the body of one request with the body of its response.
     pub fn answer(&self, entry: Entry, body: &[u8]) -> Result<Vec<u8>, Malformed> {
         let begun = Instant::now();
-        let request = serde_json::from_slice::<Incoming>(body).map_err(|error| {
+        let request = serde_json::from_slice::<Incoming<Request>>(body).map_err(|error| {
             self.metrics
                 .requests
                 .with_label_values(&[entry.as_str(), "malformed"])
@@ -132,7 +128,7 @@ impl Handler {
         })?;
         let request = request.request;
         let decision = decide(entry, &request, &*self.directory, &self.sidecar);
-        let answer = render(&request.uid, &decision).map_err(Malformed)?;
+        let answer = render(&request.uid, &decision)?;
         self.metrics
             .requests
             .with_label_values(&[entry.as_str(), decision.outcome()])
@@ -192,67 +188,16 @@ impl Decision {
     }
 }
 
-// === The wire ===
-
-#[derive(Deserialize)]
-struct Incoming {
-    request: Request,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Outgoing<'a> {
-    api_version: &'static str,
-    kind: &'static str,
-    response: Response<'a>,
-}
-
-/// Our own struct: kube's writes the patch as an array of numbers, at twice the size and time.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Response<'a> {
-    uid: &'a str,
-    allowed: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    patch_type: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    patch: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<Status<'a>>,
-}
-
-#[derive(Serialize)]
-struct Status<'a> {
-    code: u16,
-    message: &'a str,
-}
-
-fn render(uid: &str, decision: &Decision) -> Result<Vec<u8>, serde_json::Error> {
-    let allowed = !matches!(decision, Decision::Refuse { .. });
-    let mut response = Response {
-        uid,
-        allowed,
-        patch_type: None,
-        patch: None,
-        status: None,
-    };
-    match decision {
+fn render(uid: &str, decision: &Decision) -> serde_json::Result<Vec<u8>> {
+    let response = match decision {
         Decision::Inject(operations) => {
-            response.patch_type = Some("JSONPatch");
-            response.patch = Some(STANDARD.encode(serde_json::to_vec(operations)?));
+            Response::allow(uid).with_patch(STANDARD.encode(serde_json::to_vec(operations)?))
         }
-        Decision::Leave => {}
-        Decision::Refuse { code, message } => response.status = Some(Status { code: *code, message }),
-    }
-    serde_json::to_vec(&Outgoing {
-        api_version: "admission.k8s.io/v1",
-        kind: "AdmissionReview",
-        response,
-    })
+        Decision::Leave => Response::allow(uid),
+        Decision::Refuse { code, message } => Response::refuse(uid, *code, message),
+    };
+    response.render()
 }
-
-const FORBIDDEN: u16 = 403;
-const UNAVAILABLE: u16 = 503;
 
 #[cfg(test)]
 pub(in crate::webhook) mod tests;

@@ -3,8 +3,9 @@
 
 mod body;
 
-use self::body::{Bodies, Body, Missing};
-use super::review::{Entry, Handler};
+use self::body::{Bodies, Missing};
+use super::wire::Malformed;
+use super::{review, validate};
 use futures::Stream;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -22,15 +23,37 @@ use warp::http::{HeaderValue, Response, StatusCode, header};
 use warp::hyper::body::Buf;
 use warp::{Filter, Rejection, Reply};
 
+/// Who answers.
+pub(super) struct Handlers {
+    pub(super) inject: review::Handler,
+    pub(super) validate: validate::Handler,
+}
+
+/// Who is asked, and for what.
+#[derive(Clone, Copy, Debug)]
+enum Route {
+    Inject(review::Entry),
+    Validate(validate::Entry),
+}
+
+impl Handlers {
+    async fn answer(&self, route: Route, body: &[u8]) -> Result<Vec<u8>, Malformed> {
+        match route {
+            Route::Inject(entry) => self.inject.answer(entry, body),
+            Route::Validate(entry) => self.validate.answer(entry, body).await,
+        }
+    }
+}
+
 /// Answers until the end is asked for, and what is under way for a little longer.
 pub(super) async fn serve(
     listener: TcpListener,
     config: Arc<rustls::ServerConfig>,
-    handler: Arc<Handler>,
+    handlers: Arc<Handlers>,
     shutdown: Shutdown,
 ) {
     let acceptor = TlsAcceptor::from(config);
-    let filter = routes(handler);
+    let filter = routes(handlers);
     let graceful = GracefulShutdown::new();
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
@@ -102,31 +125,36 @@ fn builder() -> auto::Builder<TokioExecutor> {
     builder
 }
 
-fn routes(handler: Arc<Handler>) -> impl Filter<Extract = (impl Reply,), Error = Infallible> + Clone {
-    let pod = warp::path!("inject" / "pod").map(|| Entry::Pod);
-    let namespace = warp::path!("inject" / "namespace").map(|| Entry::Namespace);
+fn routes(handlers: Arc<Handlers>) -> impl Filter<Extract = (impl Reply,), Error = Infallible> + Clone {
+    let pod = warp::path!("inject" / "pod").map(|| Route::Inject(review::Entry::Pod));
+    let namespace = warp::path!("inject" / "namespace").map(|| Route::Inject(review::Entry::Namespace));
+    let object = warp::path!("validate").map(|| Route::Validate(validate::Entry::Object));
+    let tenant = warp::path!("validate" / "namespace").map(|| Route::Validate(validate::Entry::Namespace));
+    let inject = pod.or(namespace).unify();
+    let validate = object.or(tenant).unify();
     let bodies = Bodies::new();
     warp::post()
-        .and(pod.or(namespace).unify())
+        .and(inject.or(validate).unify())
         .and(warp::body::content_length_limit(body::MAX as u64))
         .and(warp::header::header("content-length"))
         .and(warp::body::stream())
-        .then(move |entry, length: usize, body| {
-            let (handler, bodies) = (Arc::clone(&handler), bodies.clone());
-            async move { receive(&handler, &bodies, entry, length, body).await }
+        .then(move |route, length: usize, body| {
+            let (handlers, bodies) = (Arc::clone(&handlers), bodies.clone());
+            async move { receive(&handlers, &bodies, route, length, body).await }
         })
         .recover(|rejection: Rejection| async move { Ok::<_, Infallible>(reject(&rejection)) })
 }
 
 async fn receive(
-    handler: &Handler,
+    handlers: &Handlers,
     bodies: &Bodies,
-    entry: Entry,
+    route: Route,
     length: usize,
     body: impl Stream<Item = Result<impl Buf, warp::Error>>,
 ) -> Response<Vec<u8>> {
     match bodies.read(length, body).await {
-        Ok(Body { bytes, .. }) => respond(handler, entry, &bytes),
+        // Its room is taken until it is answered.
+        Ok(body) => respond(handlers.answer(route, &body.bytes).await),
         Err(Missing::Broken) => plain(StatusCode::BAD_REQUEST, POST.to_owned()),
         Err(Missing::Late) => plain(
             StatusCode::REQUEST_TIMEOUT,
@@ -137,8 +165,8 @@ async fn receive(
 
 /// Refusals are answers too: another status than 200 means that the webhook itself failed, which is
 /// then left to its failure policy.
-fn respond(handler: &Handler, entry: Entry, body: &[u8]) -> Response<Vec<u8>> {
-    match handler.answer(entry, body) {
+fn respond(answer: Result<Vec<u8>, Malformed>) -> Response<Vec<u8>> {
+    match answer {
         Ok(answer) => {
             let mut response = Response::new(answer);
             let kind = HeaderValue::from_static("application/json");
@@ -153,7 +181,7 @@ fn reject(rejection: &Rejection) -> Response<Vec<u8>> {
     let (status, message) = if rejection.is_not_found() {
         (
             StatusCode::NOT_FOUND,
-            "not found: POST /inject/pod or /inject/namespace\n",
+            "not found: POST /inject/pod, /inject/namespace, /validate or /validate/namespace\n",
         )
     } else if rejection.find::<warp::reject::PayloadTooLarge>().is_some() {
         (StatusCode::PAYLOAD_TOO_LARGE, "the review is too large\n")

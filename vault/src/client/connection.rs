@@ -116,12 +116,7 @@ impl Connection {
             .no_proxy();
         let plain = url.scheme() == "http" && proxy.as_ref().is_none_or(|proxy| proxy.scheme() == "http");
         if let Some(pem) = &self.ca {
-            let certificates =
-                reqwest::Certificate::from_pem_bundle(pem.as_bytes()).map_err(|_| wrong_ca())?;
-            if certificates.is_empty() {
-                return Err(wrong_ca());
-            }
-            builder = builder.tls_certs_only(certificates);
+            builder = builder.tls_certs_only(certificates(pem).ok_or_else(wrong_ca)?);
         } else if plain {
             builder = builder.tls_certs_only(Vec::new());
         }
@@ -165,6 +160,17 @@ impl Connection {
             why,
         }
     }
+}
+
+/// Whether a text is what a [`Connection`] can trust: PEM blocks of certificates. Those themselves are
+/// not looked into.
+pub fn holds_certificates(pem: &str) -> bool {
+    certificates(pem).is_some()
+}
+
+fn certificates(pem: &str) -> Option<Vec<reqwest::Certificate>> {
+    let found = reqwest::Certificate::from_pem_bundle(pem.as_bytes()).ok()?;
+    (!found.is_empty()).then_some(found)
 }
 
 /// Looks up another host for one name.

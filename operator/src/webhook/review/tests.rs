@@ -1,7 +1,9 @@
 use super::super::PodSecrets;
 use super::super::inject::tests::{secrets, settings};
 use super::*;
+use keystead_compile::World;
 use serde_json::json;
+use std::sync::RwLockReadGuard;
 
 /// Knows one account in each state.
 struct Accounts;
@@ -16,6 +18,10 @@ impl Directory for Accounts {
             "theirs" => Lookup::Elsewhere,
             _ => Lookup::NoBinding,
         }
+    }
+
+    fn world(&self) -> Option<RwLockReadGuard<'_, World>> {
+        None
     }
 }
 

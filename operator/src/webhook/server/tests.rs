@@ -1,5 +1,5 @@
 use super::super::certs::Material;
-use super::super::review::tests::{handler, review};
+use super::super::review::tests::{self as reviews, review};
 use super::super::tls::{self, Reloadable};
 use super::*;
 use keystead_runtime::shutdown::{self, Trigger};
@@ -30,8 +30,7 @@ async fn server() -> Server {
     let address = listener.local_addr().unwrap();
     let config = Arc::new(tls::server_config(Arc::clone(&certificate)).unwrap());
     let (trigger, shutdown) = shutdown::channel();
-    let handler = Arc::new(handler(&prometheus::Registry::new()));
-    let task = tokio::spawn(serve(listener, config, handler, shutdown));
+    let task = tokio::spawn(serve(listener, config, handlers(), shutdown));
     Server {
         address,
         certificate,
@@ -39,6 +38,12 @@ async fn server() -> Server {
         trigger,
         task,
     }
+}
+
+fn handlers() -> Arc<Handlers> {
+    let inject = reviews::handler(&prometheus::Registry::new());
+    let validate = validate::tests::handler(Arc::clone(&inject.directory));
+    Arc::new(Handlers { inject, validate })
 }
 
 async fn connect(address: SocketAddr, material: &Material) -> io::Result<TlsStream<TcpStream>> {
@@ -100,6 +105,13 @@ async fn reviews_are_answered_over_one_connection() {
     let body = review(Some("nobody")).to_string();
     let (status, answer) = send(&mut stream, "POST /inject/namespace", &body).await.unwrap();
     assert_eq!((status, answer.contains(r#""allowed":true"#)), (200, true));
+    let (status, answer) = send(&mut stream, "POST /validate", "{}").await.unwrap();
+    assert_eq!(
+        (status, answer.contains(r#""allowed":true,"warnings":["#)),
+        (200, true)
+    );
+    let (status, _) = send(&mut stream, "POST /validate/namespace", "{}").await.unwrap();
+    assert_eq!(status, 400, "what can't be read is left to the failure policy");
     let (status, answer) = send(&mut stream, "POST /inject/pod", "{}").await.unwrap();
     assert_eq!(
         (status, answer.starts_with("the body is not an AdmissionReview")),
@@ -205,8 +217,7 @@ async fn without_a_certificate_nobody_gets_in() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (_trigger, shutdown) = shutdown::channel();
-    let handler = Arc::new(handler(&prometheus::Registry::new()));
-    tokio::spawn(serve(listener, Arc::new(config), handler, shutdown));
+    tokio::spawn(serve(listener, Arc::new(config), handlers(), shutdown));
     assert!(connect(address, &server.material).await.is_err());
 }
 
