@@ -2,7 +2,8 @@
 
 use crate::args::VaultArgs;
 use anyhow::Context as _;
-use keystead_cluster::authorities;
+use keystead_cluster::Values;
+use keystead_cluster::connection::authorities;
 use keystead_crds::SecretProvider;
 use keystead_vault::{Client, Connection, Sensitive};
 use std::path::Path;
@@ -32,7 +33,7 @@ pub(crate) async fn reach(
     let vault = &provider.spec.vault;
     let ca = match ca(args)? {
         Some(ca) => Some(ca),
-        None => authorities(cluster, provider).await?,
+        None => authorities(&Values::new(cluster), provider).await?,
     };
     let client = Client::new(&Connection {
         address: args.address.clone().unwrap_or_else(|| vault.address.clone()),

@@ -4,8 +4,9 @@ use crate::args::{Target, VaultArgs};
 use crate::installation::Installation;
 use crate::{progress, vault};
 use anyhow::Context as _;
+use keystead_cluster::connection::authorities;
 use keystead_cluster::declared::{self, Unreadable};
-use keystead_cluster::{authorities, connect};
+use keystead_cluster::{Values, connect};
 use keystead_compile::{Problem, ProviderFacts, World};
 use keystead_crds::SecretProvider;
 use keystead_crds::provider::WorkloadMethod;
@@ -125,7 +126,7 @@ impl View {
             }
             WorkloadMethod::Kubernetes => None,
         };
-        let ca = authorities(&self.client, provider).await?;
+        let ca = authorities(&Values::new(&self.client), provider).await?;
         self.world
             .set_facts(&provider.name_any(), ProviderFacts { ca, accessor });
         Ok(client)

@@ -5,6 +5,7 @@ use super::*;
 use crate::webhook::Lookup;
 use keystead_compile::World;
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 /// A world that tests fill.
@@ -14,7 +15,7 @@ pub(in crate::webhook) struct Known {
 }
 
 impl Directory for Known {
-    fn secrets_for(&self, _: &str, _: &str) -> Lookup {
+    fn secrets_for(&self, _: &str, _: &str, _: &BTreeMap<String, String>) -> Lookup {
         Lookup::NotReady
     }
 
