@@ -23,7 +23,7 @@ pub async fn call<T>(what: &str, call: impl Future<Output = Result<T, kube::Erro
 }
 
 /// The same, for who must tell one refusal from another.
-pub(crate) async fn answer<T>(
+pub async fn answer<T>(
     what: &str,
     call: impl Future<Output = Result<T, kube::Error>>,
 ) -> Result<Result<T, kube::Error>, Problem> {

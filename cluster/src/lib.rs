@@ -9,5 +9,5 @@ pub mod keys;
 pub mod release;
 pub mod values;
 
-pub use deadline::{call, problem};
+pub use deadline::{answer, call, problem};
 pub use values::Values;

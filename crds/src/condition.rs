@@ -9,6 +9,9 @@ pub const PERMITTED: &str = "Permitted";
 /// Of a credential with `expiresAt`: whether it ends soon, or has ended.
 pub const EXPIRING: &str = "Expiring";
 
+/// Of a binding: whether the scopes of level Node serve its pods. Only where they don't.
+pub const NODE_SCOPES: &str = "NodeScopes";
+
 /// Why a condition is what it is.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Reason {
@@ -32,6 +35,8 @@ pub enum Reason {
     NotPermitted,
     /// A value that Keystead made is gone from Vault; it is not made anew unless somebody asks.
     Lost,
+    /// It works only with `workloadAuth.method: Jwt`.
+    NeedsJwt,
     /// The credential does not end soon.
     NotYet,
     /// The annotation `keystead.dev/paused` stops everything.
@@ -64,6 +69,7 @@ impl Reason {
             Self::Inactive => "Inactive",
             Self::Invalid => "Invalid",
             Self::Lost => "Lost",
+            Self::NeedsJwt => "NeedsJwt",
             Self::NotYet => "NotYet",
             Self::Paused => "Paused",
             Self::Permitted => "Permitted",

@@ -1,14 +1,20 @@
 //! Which units a change touches: pure, over the world as it is after the change.
 
 use crate::queue::Unit;
-use keystead_compile::kinds::{binding, provider};
+use keystead_compile::kinds::{binding, provider, sync};
 use keystead_compile::{Key, World};
 use keystead_crds::{Credential, SecretBinding};
+use keystead_vault::path::KvPath;
 
 /// A provider, or what is known of it, changed: everything that is declared for it.
 pub fn by_provider(world: &World, provider: &str) -> Vec<Unit> {
     let mut units = vec![Unit::Provider(provider.to_owned())];
     units.extend(dependants(world, provider));
+    // An existing path that a binding names elsewhere may lead among this provider's values.
+    let naming = world
+        .bindings()
+        .filter(|(_, found)| found.spec.secrets.iter().any(|secret| secret.path.is_some()));
+    units.extend(naming.flat_map(|(key, found)| by_binding(key, &[found])));
     units
 }
 
@@ -44,9 +50,12 @@ pub fn by_credential(world: &World, key: &Key, states: &[&Credential]) -> Vec<Un
     units
 }
 
-/// A binding changed: itself, and the accounts that it names or named.
+/// A binding changed: itself, the accounts that it names or named, and the Secret it has or had.
 pub fn by_binding(key: &Key, states: &[&SecretBinding]) -> Vec<Unit> {
     let mut units = vec![Unit::Binding(key.clone())];
+    if states.iter().any(|state| state.spec.sync.is_some()) {
+        units.push(Unit::Sync(key.clone()));
+    }
     for state in states {
         units.extend(binding::accounts(key, state).map(Unit::Account));
     }
@@ -84,6 +93,22 @@ pub fn by_secret(world: &World, secret: &Key) -> Vec<Unit> {
         }
     }
     units
+}
+
+/// A Secret is gone: the bindings that would have made it, had it not been there.
+pub fn by_place(world: &World, secret: &Key) -> Vec<Unit> {
+    let bindings = world.bindings_in(&secret.namespace).filter(|(_, found)| {
+        let sync = found.spec.sync.as_ref();
+        sync.is_some_and(|sync| sync.secret_name == secret.name)
+    });
+    bindings.map(|(key, _)| Unit::Sync(key.clone())).collect()
+}
+
+/// Values of a provider were written or taken away: the native Secrets that hold them.
+pub fn by_values(world: &World, provider: &str, path: &KvPath) -> Vec<Unit> {
+    let provider = world.provider(provider);
+    let fed = provider.map(|provider| sync::fed_by(world, provider, path));
+    fed.into_iter().flatten().map(Unit::Sync).collect()
 }
 
 /// The bindings that name an account.

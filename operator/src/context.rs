@@ -1,8 +1,10 @@
 //! What every reconcile needs, once.
 
+use crate::affected;
 use crate::metrics::Metrics;
 use crate::providers::{Declaration, Providers};
-use crate::queue::Queue;
+use crate::queue::{Queue, Unit};
+use crate::sync::Syncs;
 use keystead_cluster::Values;
 use keystead_compile::kinds::binding::Account;
 use keystead_compile::{Key, Problem, World};
@@ -21,6 +23,7 @@ pub(crate) struct Context {
     pub(crate) queue: Queue,
     pub(crate) providers: Providers,
     pub(crate) metrics: Metrics,
+    pub(crate) syncs: Syncs,
     pub(crate) vault_token_file: PathBuf,
     /// How long a namespace that is being deleted waits for Vault.
     pub(crate) release_after: Duration,
@@ -76,6 +79,7 @@ impl Context {
             queue: Queue::default(),
             providers: Providers::default(),
             metrics,
+            syncs: Syncs::default(),
             vault_token_file,
             release_after,
             world: RwLock::new(world),
@@ -120,6 +124,7 @@ impl Context {
         }) = applied
         {
             tracing::info!(provider, %object, %action, "wrote to Vault");
+            self.note_values(provider, object);
         }
         applied.map_err(|error| self.suspect(provider, error))
     }
@@ -136,6 +141,7 @@ impl Context {
         let removed = removed.map_err(|error| self.suspect(provider, error))?;
         let details = removed.details.join("; ");
         tracing::info!(provider, %object, details, "removed from Vault");
+        self.note_values(provider, object);
         Ok(())
     }
 
@@ -161,10 +167,19 @@ impl Context {
         }
     }
 
+    /// Values in Vault changed, and the Secrets that hold them are to follow.
+    fn note_values(&self, provider: &str, object: &Object) {
+        if let Object::KvSecret(secret) = object {
+            for unit in affected::by_values(&self.world(), provider, &secret.path) {
+                self.queue.push(unit);
+            }
+        }
+    }
+
     /// A refusal may mean that the token is gone: the provider's reconcile finds out.
-    fn suspect(&self, provider: &str, error: keystead_vault::Error) -> Problem {
+    pub(crate) fn suspect(&self, provider: &str, error: keystead_vault::Error) -> Problem {
         if error.is_denied() {
-            self.queue.push(crate::queue::Unit::Provider(provider.to_owned()));
+            self.queue.push(Unit::Provider(provider.to_owned()));
         }
         error.into()
     }

@@ -17,6 +17,7 @@ pub mod reconcile;
 mod release;
 mod run;
 mod status;
+mod sync;
 mod watch;
 pub mod webhook;
 

@@ -22,7 +22,9 @@ pub enum Unit {
     Credential(Key),
     /// Policy and role of a service account.
     Account(Account),
-    /// A binding's status, once its accounts are done.
+    /// The native Secret of a binding.
+    Sync(Key),
+    /// A binding's status, once its accounts and its Secret are done.
     Binding(Key),
 }
 
@@ -34,6 +36,7 @@ impl Unit {
             Self::Scope(_) => "SecretScope",
             Self::Credential(_) => "Credential",
             Self::Account(_) => "ServiceAccount",
+            Self::Sync(_) => "NativeSecret",
             Self::Binding(_) => "SecretBinding",
         }
     }
@@ -44,7 +47,9 @@ impl fmt::Display for Unit {
         let kind = self.kind();
         match self {
             Self::Provider(name) | Self::Scope(name) => write!(f, "{kind} {name}"),
-            Self::Credential(key) | Self::Binding(key) => write!(f, "{kind} {}/{}", key.namespace, key.name),
+            Self::Credential(key) | Self::Sync(key) | Self::Binding(key) => {
+                write!(f, "{kind} {}/{}", key.namespace, key.name)
+            }
             Self::Account(account) => write!(
                 f,
                 "{kind} {}/{} at {}",

@@ -255,6 +255,10 @@ fn start(context: &Context) {
             }
         }
     }
+    // One whose `sync` was taken away meanwhile has a Secret too many.
+    for binding in context.syncs.bindings() {
+        context.queue.push(Unit::Sync(binding));
+    }
 }
 
 /// Serves the webhook, where one is asked for.

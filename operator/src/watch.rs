@@ -127,7 +127,7 @@ pub(crate) async fn namespaces(source: &Source, listed: Condition) {
     .await;
 }
 
-/// Watches for changed Secrets until the end. Nothing of them is kept.
+/// Watches for changed Secrets until the end. Of ours it is kept whose they are, of others nothing.
 pub(crate) async fn secrets(source: &Source, listed: Condition) {
     let Source {
         client,
@@ -136,16 +136,29 @@ pub(crate) async fn secrets(source: &Source, listed: Condition) {
     } = source;
     let api: Api<PartialObjectMeta<Secret>> = Api::all(client.clone());
     let stream = watcher(api, config()).default_backoff();
-    follow(stream, shutdown, "Secret", |event| match event {
-        watcher::Event::Init => {}
-        watcher::Event::InitDone => listed.set(true),
-        watcher::Event::InitApply(secret)
-        | watcher::Event::Apply(secret)
-        | watcher::Event::Delete(secret) => {
-            if listed.is_met() {
-                push(context, affected::by_secret(&context.world(), &Key::of(&secret)));
-            }
+    let changed = |key: &Key, binding: Option<Key>| {
+        if listed.is_met() {
+            push(context, binding.into_iter().map(Unit::Sync).collect());
+            push(context, affected::by_secret(&context.world(), key));
         }
+    };
+    let gone = |key: &Key| {
+        changed(key, context.syncs.lose(key));
+        push(context, affected::by_place(&context.world(), key));
+    };
+    let mut unseen = BTreeSet::new();
+    follow(stream, shutdown, "Secret", |event| match event {
+        watcher::Event::Init => unseen = context.syncs.keys().into_iter().collect(),
+        watcher::Event::InitDone => {
+            std::mem::take(&mut unseen).iter().for_each(gone);
+            listed.set(true);
+        }
+        watcher::Event::InitApply(secret) | watcher::Event::Apply(secret) => {
+            let key = Key::of(&secret);
+            unseen.remove(&key);
+            changed(&key, context.syncs.see(&secret));
+        }
+        watcher::Event::Delete(secret) => gone(&Key::of(&secret)),
     })
     .await;
 }

@@ -1,17 +1,16 @@
 //! What the webhook told this sidecar, read from the environment and checked once: everything
 //! after this file works with names that exist and paths that are harmless.
 
+mod secrets;
+
+use self::secrets::{check_secret, scopes, secrets, sources};
 use crate::files::{FilePath, PathError};
 use keystead_crds::binding::FileFormat;
 use keystead_crds::names;
-use keystead_crds::scope::Level;
-use keystead_crds::sidecar::{
-    CONFIG_VERSION, Config, EnvConfig, FileConfig, SecretConfig, SecretSource, VaultConfig,
-};
-use keystead_vault::path::{ApiPath, KvBase};
-use keystead_vault::resolve::{ScopeName, Source};
+use keystead_crds::sidecar::{CONFIG_VERSION, Config, EnvConfig, FileConfig, SecretConfig, VaultConfig};
+use keystead_vault::resolve::Source;
 use serde::Deserialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -249,107 +248,6 @@ impl Settings {
     }
 }
 
-/// Secrets by the name that files and variables mean them by.
-fn secrets(config: &Config) -> Result<BTreeMap<String, SecretConfig>, Error> {
-    let mut secrets = BTreeMap::new();
-    for (index, secret) in config.secrets.iter().enumerate() {
-        let place = |part| format!("secrets[{index}].{part}");
-        match &secret.from {
-            SecretSource::Service(service) => check_segment(&place("from"), service)?,
-            SecretSource::Path(path) => drop(api_path(&place("from"), path)?),
-        }
-        if secrets.insert(secret.name.clone(), secret.clone()).is_some() {
-            return Err(field(
-                &place("name"),
-                &format!("{:?} is there twice", secret.name),
-            ));
-        }
-    }
-    Ok(secrets)
-}
-
-fn api_path(place: &str, path: &str) -> Result<ApiPath, Error> {
-    ApiPath::parse(path).map_err(|error| field(place, &error.to_string()))
-}
-
-/// Several secrets may show what is at one place.
-fn sources(
-    vault: &VaultConfig,
-    scopes: &[ScopeName],
-    secrets: &BTreeMap<String, SecretConfig>,
-) -> Result<Vec<Source>, Error> {
-    let base = KvBase {
-        mount: vault.kv_mount.clone(),
-        prefix: vault.path_prefix.clone(),
-        environment: vault.environment.clone(),
-    };
-    let asked: BTreeSet<&SecretSource> = secrets.values().map(|secret| &secret.from).collect();
-    let mut sources = Vec::new();
-    for secret in asked {
-        match secret {
-            SecretSource::Service(service) => {
-                let scopes = scopes.iter().cloned();
-                sources.extend(scopes.map(|scope| Source::at_scope(&base, service, scope)));
-            }
-            SecretSource::Path(path) => sources.push(Source::at_path(&api_path("secrets", path)?)),
-        }
-    }
-    Ok(sources)
-}
-
-/// The secret that a file or variable means is there and shows the key.
-fn check_secret(
-    secrets: &BTreeMap<String, SecretConfig>,
-    place: &str,
-    name: &str,
-    key: Option<&str>,
-) -> Result<(), Error> {
-    let Some(secret) = secrets.get(name) else {
-        return Err(field(
-            &format!("{place}.secret"),
-            &format!("there is no secret named {name:?}"),
-        ));
-    };
-    match key {
-        Some(key) if !secret.keys.is_empty() && !secret.keys.iter().any(|shown| shown == key) => Err(field(
-            &format!("{place}.key"),
-            &format!("{key:?} is not among the keys of secret {name:?}"),
-        )),
-        _ => Ok(()),
-    }
-}
-
-fn scopes(vault: &VaultConfig, node: Option<&str>) -> Result<Vec<ScopeName>, Error> {
-    let mut scopes = Vec::new();
-    for (index, scope) in vault.scopes.iter().enumerate() {
-        let id = match scope.level {
-            Level::Global => None,
-            Level::Node => {
-                let node = node.ok_or(Error::NoNode)?;
-                check_segment(names::NODE_ENV, node)?;
-                Some(node.to_owned())
-            }
-            Level::Company | Level::User => {
-                let place = format!("vault.scopes[{index}].id");
-                let id = scope
-                    .id
-                    .clone()
-                    .ok_or_else(|| field(&place, "this level needs one"))?;
-                check_segment(&place, &id)?;
-                Some(id)
-            }
-        };
-        scopes.push(ScopeName {
-            level: scope.level,
-            id,
-        });
-    }
-    if scopes.is_empty() {
-        return Err(field("vault.scopes", "must not be empty"));
-    }
-    Ok(scopes)
-}
-
 fn content(index: usize, file: &FileConfig) -> Result<Content, Error> {
     let place = format!("files[{index}].key");
     let secret = file.secret.clone();
@@ -376,18 +274,6 @@ fn check_variable(index: usize, variable: &EnvConfig, others: &[Variable]) -> Re
     }
     if others.iter().any(|other| other.name == *name) {
         return Err(field(&place, &format!("{name:?} is there twice")));
-    }
-    Ok(())
-}
-
-/// Services and ids are segments of Vault's paths: one that has a slash would lead elsewhere.
-fn check_segment(place: &str, segment: &str) -> Result<(), Error> {
-    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    if segment.is_empty() || segment.starts_with('.') || !segment.bytes().all(legal) {
-        return Err(field(
-            place,
-            &format!("{segment:?} must be letters, digits, '-', '_' and '.', not starting with '.'"),
-        ));
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ mod shape;
 
 pub(super) use clash::overlap;
 pub use clash::{clash, clash_with_any};
+pub(super) use path::permitted;
 
 use super::{defaults, provider, scope};
 use crate::{Key, Problem, World};
@@ -21,6 +22,7 @@ use keystead_vault::hcl;
 use keystead_vault::name::Letter;
 use keystead_vault::object::{AuthRole, Object, Policy, RoleMethod};
 use keystead_vault::path::{ApiPath, KvPath};
+use kube::ResourceExt as _;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -63,12 +65,31 @@ pub fn check(world: &World, key: &Key, binding: &SecretBinding) -> Result<(), Pr
     defaults::effective(world, provider, key, binding)?;
     for secret in &binding.spec.secrets {
         let Some(text) = &secret.path else { continue };
-        path::permitted(world, provider, &key.namespace, text).map_err(|problem| {
+        permitted(world, provider, &key.namespace, text).map_err(|problem| {
             let message = format!("spec.secrets[{}].path: {}", secret.name, problem.message);
             Problem::new(problem.reason, message)
         })?;
     }
     clash(world, key, binding).map_or(Ok(()), Err)
+}
+
+/// Which scopes of level Node are there and do not serve the binding's pods: a sentence, if any.
+pub fn unserved_nodes(world: &World, binding: &SecretBinding) -> Option<String> {
+    let name = &binding.spec.provider_ref.name;
+    if world.provider(name)?.spec.workload_auth.method == WorkloadMethod::Jwt {
+        return None;
+    }
+    let mut scopes = world
+        .scopes_of(name)
+        .filter(|scope| scope.spec.level == Level::Node);
+    let first = scopes.next()?.name_any();
+    let more = match scopes.count() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    Some(format!(
+        "the Node scopes of SecretProvider {name} (SecretScope {first}{more}) do not serve these pods: Node scopes need workloadAuth.method Jwt, and it has Kubernetes"
+    ))
 }
 
 /// The policy and the role an account should have; none where no binding gives it anything.
@@ -82,7 +103,7 @@ pub fn compile(world: &World, account: &Account) -> Result<Option<[Object; 2]>, 
     // One that the binding may not name is not granted, whatever else the binding gives.
     let existing = secrets.iter().filter_map(|secret| secret.path.as_deref());
     let existing: BTreeSet<ApiPath> = existing
-        .filter_map(|text| path::permitted(world, provider, &account.namespace, text).ok())
+        .filter_map(|text| permitted(world, provider, &account.namespace, text).ok())
         .collect();
     if services.is_empty() && existing.is_empty() {
         return Ok(None);

@@ -86,7 +86,7 @@ pub fn effective(
 impl Effective {
     /// What holds for a pod of both bindings: the shorter interval, the larger requests.
     #[must_use]
-    pub fn and(self, other: Self) -> Self {
+    pub fn and(self, other: &Self) -> Self {
         Self {
             refresh: self.refresh.min(other.refresh),
             requests: self.requests.at_least(&other.requests),
@@ -217,7 +217,7 @@ mod tests {
                 memory: memory.into(),
             },
         };
-        let both = effective(30, "0.2", "16Mi").and(effective(60, "100m", "1Gi"));
+        let both = effective(30, "0.2", "16Mi").and(&effective(60, "100m", "1Gi"));
         assert_eq!(both, effective(30, "0.2", "1Gi"));
     }
 }

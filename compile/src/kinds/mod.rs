@@ -6,3 +6,4 @@ pub mod defaults;
 pub mod pod;
 pub mod provider;
 pub mod scope;
+pub mod sync;

@@ -5,6 +5,7 @@ use super::defaults::{Effective, Requests, effective};
 use super::{provider, scope};
 use crate::world::matches;
 use crate::{Key, Problem, World};
+use keystead_crds::binding::BoundSecret;
 use keystead_crds::condition::Reason;
 use keystead_crds::provider::WorkloadMethod;
 use keystead_crds::sidecar::{
@@ -89,7 +90,7 @@ pub fn compile(
     let provider = provider::find(world, name)?;
     let mut held = effective(world, provider, key, first)?;
     for (key, binding) in more {
-        held = held.and(effective(world, provider, key, binding)?);
+        held = held.and(&effective(world, provider, key, binding)?);
     }
     let account = Account {
         provider: name.clone(),
@@ -169,15 +170,20 @@ fn vault(world: &World, provider: &SecretProvider, account: &Account) -> Result<
 
 fn secrets(key: &Key, binding: &SecretBinding) -> impl Iterator<Item = SecretConfig> {
     let secrets = binding.spec.secrets.iter();
-    secrets.map(|secret| SecretConfig {
-        name: unique(key, &secret.name),
+    secrets.map(|asked| secret(unique(key, &asked.name), asked))
+}
+
+/// One entry of a binding's `secrets`, under a name.
+pub(super) fn secret(name: String, secret: &BoundSecret) -> SecretConfig {
+    SecretConfig {
+        name,
         from: match (&secret.service, &secret.path) {
             (Some(service), _) => SecretSource::Service(service.clone()),
             (None, path) => SecretSource::Path(path.clone().unwrap_or_default()),
         },
         keys: secret.keys.clone(),
         optional: secret.optional,
-    })
+    }
 }
 
 fn files(key: &Key, binding: &SecretBinding) -> impl Iterator<Item = FileConfig> {

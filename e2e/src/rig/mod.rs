@@ -12,7 +12,7 @@ use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, anyhow, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use self::program::{Program, free_port};
@@ -111,7 +111,7 @@ metadata: {name: operator, namespace: @id@}
         let reviewer = self
             .stage
             .ask(&format!("kubectl -n {id} create token keystead-vault-reviewer"))?;
-        let secret = serde_json::json!({
+        let secret = json!({
             "apiVersion": "v1",
             "kind": "Secret",
             "type": "kubernetes.io/service-account-token",
@@ -227,9 +227,28 @@ metadata: {name: operator, namespace: @id@}
 
     /// The same, with a log of this name.
     pub(crate) fn replica(&self, name: &str, more: &[&str]) -> Result<Program> {
-        let (mut operator, probe) = self.start(name, |command| {
+        self.started(name, |command| {
             command.args(more);
-        })?;
+        })
+    }
+
+    /// The same as an account of this test's own namespace, with the rights that this has.
+    pub(crate) fn operator_as(&self, account: &str) -> Result<Program> {
+        let mut config: Value =
+            serde_json::from_str(&self.stage.ask("kubectl config view --raw --flatten -o json")?)?;
+        let token = self
+            .stage
+            .ask(&format!("kubectl -n {} create token {account}", self.id))?;
+        config["users"][0]["user"] = json!({"token": token});
+        let file = self.path("kubeconfig");
+        fs::write(&file, config.to_string())?;
+        self.started("operator", |command| {
+            command.env("KUBECONFIG", &file);
+        })
+    }
+
+    fn started(&self, name: &str, more: impl FnOnce(&mut Command)) -> Result<Program> {
+        let (mut operator, probe) = self.start(name, more)?;
         let log = self.path(&format!("{name}.log"));
         wait::until("the operator is ready", PATIENCE, Some(&log), || {
             operator.check()?;

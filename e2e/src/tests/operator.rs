@@ -11,6 +11,7 @@ mod process;
 mod provider;
 mod replicas;
 mod rest;
+mod sync;
 mod tenants;
 mod values;
 mod waiting;
@@ -62,6 +63,18 @@ const TESTS: &[Named] = &[
     (
         "operator: an existing path is read where the provider allows it, and nothing beside it",
         paths::granted,
+    ),
+    (
+        "operator: a native Secret holds what its binding shows, and follows it",
+        sync::follows,
+    ),
+    (
+        "operator: a native Secret of somebody else is left alone, and a binding's goes with it",
+        sync::of_others,
+    ),
+    (
+        "operator: without the right to write Secrets a binding says what to set",
+        sync::without_the_right,
     ),
     (
         "operator: a namespace that leaves a company loses its paths with the token it had",

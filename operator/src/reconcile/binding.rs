@@ -1,17 +1,20 @@
-//! A binding's status: whether it can work, and how its accounts' reconciles went.
+//! A binding's status: whether it can work, and how the reconciles of its accounts and its Secret went.
 
 use super::{Next, kubernetes};
 use crate::context::Context;
-use crate::status;
+use crate::queue::Unit;
+use crate::status::{self, Finding};
+use crate::sync::Outcome;
 use crate::watch::Declared as _;
 use keystead_compile::kinds::binding;
 use keystead_compile::{Key, Problem, pause};
 use keystead_crds::SecretBinding;
+use keystead_crds::condition::{NODE_SCOPES, Reason};
 use kube::Api;
 use std::sync::Arc;
 
 pub(super) async fn reconcile(context: &Arc<Context>, key: &Key) -> Result<Next, Problem> {
-    let (object, check) = {
+    let (object, check, nodes) = {
         let world = context.world();
         let Some(object) = world.binding(key).cloned() else {
             return Ok(Next::OnChange);
@@ -21,7 +24,8 @@ pub(super) async fn reconcile(context: &Arc<Context>, key: &Key) -> Result<Next,
         }
         let pause = pause::check(&world, &*object, &object.spec.provider_ref.name);
         let check = pause.and_then(|()| binding::check(&world, key, &object));
-        (object, check)
+        let nodes = binding::unserved_nodes(&world, &object);
+        (object, check, nodes)
     };
     let result = if let Err(problem) = check {
         Err(problem)
@@ -34,12 +38,39 @@ pub(super) async fn reconcile(context: &Arc<Context>, key: &Key) -> Result<Next,
         let Some(results) = results else {
             return Ok(Next::OnChange);
         };
-        results.into_iter().collect::<Result<(), Problem>>()
+        match object
+            .spec
+            .sync
+            .as_ref()
+            .map(|_| context.syncs.outcome(key, generation))
+        {
+            // Nor is one whose Secret is not done yet, or was left alone while the binding could not work.
+            Some(None) => return Ok(Next::OnChange),
+            Some(Some(Outcome::Skipped)) => {
+                context.queue.push(Unit::Sync(key.clone()));
+                return Ok(Next::OnChange);
+            }
+            Some(Some(Outcome::Done(synced))) => results.into_iter().chain([synced]).collect(),
+            None => results.into_iter().collect::<Result<(), Problem>>(),
+        }
     };
     let api = Api::namespaced(context.client.clone(), &key.namespace);
-    let written = status::report(context, api, &*object, result.as_ref().err(), None, |basic| basic).await;
+    let findings: Vec<Finding> = nodes.map(unserved_nodes).into_iter().collect();
+    let problem = result.as_ref().err();
+    let written = status::report(context, api, &*object, problem, Some(&findings), |basic| basic).await;
     if let Some(new) = written.map_err(|error| kubernetes(&error))? {
         SecretBinding::remember(&mut context.world_mut(), key, new);
     }
     Ok(Next::OnChange)
+}
+
+/// The scopes themselves say what is wrong with them, so nobody is warned of it here.
+fn unserved_nodes(message: String) -> Finding {
+    Finding {
+        type_: NODE_SCOPES,
+        holds: false,
+        reason: Reason::NeedsJwt,
+        message,
+        warns: false,
+    }
 }

@@ -6,6 +6,7 @@ mod cleanup;
 mod credential;
 mod provider;
 mod scope;
+mod sync;
 
 use crate::context::Context;
 use crate::queue::{Next, Unit};
@@ -96,6 +97,7 @@ async fn dispatch(context: &Arc<Context>, unit: &Unit) -> Result<Next, Problem> 
         Unit::Scope(name) => scope::reconcile(context, name).await,
         Unit::Credential(key) => credential::reconcile(context, key).await,
         Unit::Account(account) => account::reconcile(context, account).await,
+        Unit::Sync(key) => sync::reconcile(context, key).await,
         Unit::Binding(key) => binding::reconcile(context, key).await,
     }
 }
@@ -110,6 +112,7 @@ fn retry(problem: &Problem) -> Next {
         | Reason::Inactive
         | Reason::Invalid
         | Reason::Lost
+        | Reason::NeedsJwt
         | Reason::NotFound
         | Reason::NotPermitted
         | Reason::NotYet

@@ -1,6 +1,6 @@
 use super::*;
 use crate::ProviderFacts;
-use crate::fixtures::{binding, company, global, provider, world};
+use crate::fixtures::{binding, company, global, node, provider, world};
 use std::sync::Arc;
 
 fn shop() -> World {
@@ -95,6 +95,33 @@ fn a_role_lets_in_one_service_account() {
     );
     assert_eq!(role.name, "keystead.c1.p.s.shop.web");
     assert_eq!(role.policy, role.name);
+}
+
+#[test]
+fn node_scopes_that_can_not_serve_are_said() {
+    let mut world = shop();
+    let key = Key {
+        namespace: "shop".into(),
+        name: "one".into(),
+    };
+    let said = |world: &World| unserved_nodes(world, world.binding(&key).unwrap());
+    for name in ["n1", "n2", "n3"] {
+        world.set_scope(name, Some(Arc::new(node(name, "p", name))));
+    }
+    assert_eq!(said(&world), None, "a Jwt provider serves them");
+    let mut kubernetes = provider("p");
+    kubernetes.spec.workload_auth.method = WorkloadMethod::Kubernetes;
+    world.set_provider("p", Some(Arc::new(kubernetes)));
+    let message = said(&world).unwrap();
+    assert!(message.contains("(SecretScope n1 and 2 more)"), "{message}");
+    assert!(
+        message.contains("Node scopes need workloadAuth.method Jwt"),
+        "{message}"
+    );
+    for name in ["n1", "n2", "n3"] {
+        world.set_scope(name, None);
+    }
+    assert_eq!(said(&world), None);
 }
 
 #[test]
