@@ -1,6 +1,7 @@
 //! What every test and benchmark on real servers has for itself: a name that nobody else has, and
 //! under it a class, a cluster, namespaces, a path and auth mounts in Vault. So no run sees another.
 
+mod inside;
 pub(crate) mod manifest;
 pub(crate) mod program;
 pub(crate) mod proxy;
@@ -15,6 +16,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+pub(crate) use self::inside::{Inside, inside};
 use self::program::{Program, free_port};
 use crate::stage::{PATIENCE, Stage};
 use crate::wait;

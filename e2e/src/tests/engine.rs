@@ -5,12 +5,10 @@ mod logins;
 mod others;
 mod values;
 
-use std::fs;
 use std::future::Future;
-use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, ensure};
 use keystead_vault::client::Method;
 use keystead_vault::engine::{self, Action, Applied};
 use keystead_vault::hcl::{self, OperatorPolicy};
@@ -21,7 +19,7 @@ use serde_json::{Value, json};
 
 use super::Test;
 use crate::bed::Bed;
-use crate::rig;
+use crate::rig::{self, Inside};
 use crate::stage::{PATIENCE, Stage};
 
 /// The engine of all these tests: the first mounts it.
@@ -88,30 +86,17 @@ impl ValueStore for NoSecrets {
     }
 }
 
-/// Runs a test in the bed's network, which is a thread's own.
-fn run<F: Future<Output = Result<()>> + 'static>(stage: &Stage, test: fn(Corner) -> F) -> Result<()> {
-    let bed = stage.bed().context("this test needs a bed")?.clone();
-    let inside = move || {
-        bed.enter()?;
-        // A test before may have been first.
-        let _ = keystead_runtime::crypto::install();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        let connection = Connection {
-            address: bed.vault_address.clone(),
-            ca: Some(fs::read_to_string(&bed.vault_ca)?),
-            ..Connection::default()
-        };
-        let token = Sensitive::new(fs::read_to_string(&bed.vault_token_file)?);
-        runtime.block_on(async {
-            let root = Client::new(&connection)?;
-            root.set_token(&token)?;
-            test(Corner::new(bed, connection, root).await?).await
-        })
-    };
-    let result = thread::spawn(inside).join();
-    result.unwrap_or_else(|_| Err(anyhow!("the test panicked")))
+/// Runs a test in a corner of its own.
+fn run<F: Future<Output = Result<()>>>(stage: &Stage, test: fn(Corner) -> F) -> Result<()> {
+    let bed = stage.bed().context("this test needs a bed")?;
+    rig::inside(bed, |inside| {
+        let Inside {
+            runtime,
+            connection,
+            root,
+        } = inside;
+        runtime.block_on(async { test(Corner::new(bed.clone(), connection, root).await?).await })
+    })
 }
 
 impl Corner {

@@ -7,12 +7,13 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
-use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use futures::future::try_join_all;
+use keystead_vault::Client;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
+use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
 use super::model::{self, Account, Grants};
@@ -32,13 +33,8 @@ const TOKENS: &str = "tokens";
 pub(super) fn worlds(stage: &Stage) -> Result<()> {
     rig::run(stage, "acl-r", Method::Jwt, |rig| {
         let prepared = server::prepare(rig)?;
-        let bed = stage.bed().context("this test needs a bed")?.clone();
-        // A thread can be in the bed's network by itself.
-        let explorer = thread::spawn(move || {
-            bed.enter()?;
-            explore(prepared)
-        });
-        explorer.join().map_err(|_| anyhow!("it panicked; see above"))?
+        let bed = stage.bed().context("this test needs a bed")?;
+        rig::inside(bed, |inside| explore(&inside.runtime, inside.root, prepared))
     })
 }
 
@@ -59,17 +55,19 @@ impl Tally {
             ["auth", ..] => "of its own token",
             _ => "of existing paths",
         };
-        grants.keys().for_each(|path| self.add(sort(path), 1));
+        for path in grants.keys() {
+            self.add(sort(path), 1);
+        }
     }
 
     /// What was seen in a line. Worlds in which nothing is granted would prove nothing.
     fn close(&self, worlds: usize) -> Result<String> {
         let seen = self.0.borrow();
-        let words: Vec<String> = seen
+        let parts: Vec<String> = seen
             .iter()
             .map(|(what, number)| format!("{number} {what}"))
             .collect();
-        let line = words.join(", ");
+        let line = parts.join(", ");
         let enough = |what| seen.get(what).is_some_and(|number| *number >= worlds / 2);
         ensure!(
             [TOKENS, "at companies", "at nodes", "at global"]
@@ -81,11 +79,8 @@ impl Tally {
     }
 }
 
-fn explore(prepared: Prepared) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let server = runtime.block_on(Server::connect(prepared))?;
+fn explore(runtime: &Runtime, root: Client, prepared: Prepared) -> Result<()> {
+    let server = runtime.block_on(Server::new(root, prepared))?;
     let millis = SystemTime::now().duration_since(UNIX_EPOCH)?.subsec_nanos();
     let seed = number("KEYSTEAD_SEED")?.unwrap_or(millis);
     let cases = number("KEYSTEAD_WORLDS")?.unwrap_or(WORLDS);
@@ -108,8 +103,8 @@ fn explore(prepared: Prepared) -> Result<()> {
             anyhow!("{why}\nKEYSTEAD_SEED={seed}, the smallest world like it:\n{story:#?}")
         }
     })?;
-    let seen = tally.close(usize::try_from(cases)?)?;
-    ui::say(format_args!("{cases} worlds: {seen} (KEYSTEAD_SEED={seed})"));
+    let summary = tally.close(usize::try_from(cases)?)?;
+    ui::say(format_args!("{cases} worlds: {summary} (KEYSTEAD_SEED={seed})"));
     Ok(())
 }
 

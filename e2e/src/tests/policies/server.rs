@@ -4,12 +4,11 @@
 use anyhow::{Context, Result, bail};
 use keystead_vault::client::Method;
 use keystead_vault::object::{Deletion, Object, SigningKeys, ValueStore};
-use keystead_vault::{Client, Connection, Error, Sensitive, engine, jwks::KeySet};
+use keystead_vault::{Client, Error, Sensitive, engine, jwks::KeySet};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 
 use super::model::Account;
 use super::objects::{Run, Wanted};
@@ -23,10 +22,8 @@ const AT_ONCE: usize = 900;
 /// Tokens of the API server by mount, namespace, account and (for the jwt mount) node.
 type Tokens = BTreeMap<(String, &'static str, &'static str, &'static str), String>;
 
-/// What a run needs, made once. It can go to another thread.
+/// What a run needs, made once by `kubectl`.
 pub(super) struct Prepared {
-    connection: Connection,
-    root: Sensitive<String>,
     id: String,
     keys: SigningKeys,
     kubernetes: String,
@@ -75,12 +72,6 @@ pub(super) fn prepare(rig: &Rig<'_>) -> Result<Prepared> {
     }
     let keys: KeySet = serde_json::from_str(&rig.ask("kubectl get --raw /openid/v1/jwks")?)?;
     Ok(Prepared {
-        connection: Connection {
-            address: bed.vault_address.clone(),
-            ca: Some(fs::read_to_string(&bed.vault_ca)?),
-            ..Connection::default()
-        },
-        root: Sensitive::new(fs::read_to_string(&bed.vault_token_file)?),
         id: rig.id.clone(),
         keys: SigningKeys {
             mount: jwt,
@@ -109,22 +100,18 @@ spec:
 }
 
 impl Server {
-    /// Connects; call it in the bed's network.
-    pub(super) async fn connect(prepared: Prepared) -> Result<Self> {
+    /// Gives the jwt mount the cluster's keys.
+    pub(super) async fn new(root: Client, prepared: Prepared) -> Result<Self> {
         #[derive(Deserialize)]
         struct Mount {
             accessor: String,
         }
         let Prepared {
-            connection,
-            root: token,
             id,
             keys,
             kubernetes,
             tokens,
         } = prepared;
-        let root = Client::new(&connection)?;
-        root.set_token(&token)?;
         let jwt = keys.mount.clone();
         engine::apply(&root, &NoValues, &Object::SigningKeys(keys)).await?;
         let mount: Mount = root.read(&format!("sys/internal/ui/mounts/auth/{jwt}")).await?;
