@@ -2,8 +2,7 @@
 
 use crate::args::VaultArgs;
 use anyhow::Context as _;
-use keystead_cluster::Values;
-use keystead_cluster::connection::authorities;
+use keystead_cluster::{Values, connection};
 use keystead_crds::SecretProvider;
 use keystead_vault::{Client, Connection, Sensitive};
 use std::path::Path;
@@ -33,7 +32,7 @@ pub(crate) async fn reach(
     let vault = &provider.spec.vault;
     let ca = match ca(args)? {
         Some(ca) => Some(ca),
-        None => authorities(&Values::new(cluster), provider).await?,
+        None => connection::authorities(&Values::new(cluster), provider).await?,
     };
     let client = Client::new(&Connection {
         address: args.address.clone().unwrap_or_else(|| vault.address.clone()),

@@ -4,13 +4,12 @@ use crate::args::{Target, VaultArgs};
 use crate::installation::Installation;
 use crate::{progress, vault};
 use anyhow::Context as _;
-use keystead_cluster::connection::authorities;
 use keystead_cluster::declared::{self, Unreadable};
-use keystead_cluster::{Values, connect};
+use keystead_cluster::{Values, connect, connection};
 use keystead_compile::{Problem, ProviderFacts, World};
 use keystead_crds::SecretProvider;
 use keystead_crds::provider::WorkloadMethod;
-use keystead_vault::{Client, auth_mount};
+use keystead_vault::{Client, mounted};
 use kube::ResourceExt as _;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -121,12 +120,13 @@ impl View {
         let auth = &provider.spec.workload_auth;
         let accessor = match auth.method {
             WorkloadMethod::Jwt => {
-                let found = auth_mount::accessor(&client, &auth.mount).await;
-                Some(found.with_context(|| format!("spec.workloadAuth.mount {}", auth.mount))?)
+                let found = mounted::at(&client, &format!("auth/{}", auth.mount)).await;
+                let found = found.with_context(|| format!("spec.workloadAuth.mount {}", auth.mount))?;
+                Some(found.accessor)
             }
             WorkloadMethod::Kubernetes => None,
         };
-        let ca = authorities(&Values::new(&self.client), provider).await?;
+        let ca = connection::authorities(&Values::new(&self.client), provider).await?;
         self.world
             .set_facts(&provider.name_any(), ProviderFacts { ca, accessor });
         Ok(client)

@@ -1,7 +1,6 @@
 //! The only room that knows Vault's HTTP API: login and token life, typed objects and the engine
 //! that applies them, resolution of scopes, policy text.
 
-pub mod auth_mount;
 pub mod client;
 pub mod engine;
 mod error;
@@ -9,6 +8,8 @@ mod error;
 mod fake;
 pub mod hcl;
 pub mod jwks;
+pub mod left;
+pub mod mounted;
 pub mod name;
 pub mod object;
 pub mod path;

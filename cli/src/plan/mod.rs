@@ -14,11 +14,10 @@ use desired::{Desired, Step, Subject};
 use keystead_cluster::keys::{self, Published};
 use keystead_compile::kinds::binding::Account;
 use keystead_compile::kinds::provider;
-use keystead_crds::SecretProvider;
 use keystead_crds::provider::WorkloadMethod;
-use keystead_vault::name::Letter;
+use keystead_vault::Client;
+use keystead_vault::left;
 use keystead_vault::object::{Object, ValueRef};
-use keystead_vault::{Client, Error};
 use kube::ResourceExt as _;
 use overlay::Overlay;
 use show::{Report, Trouble};
@@ -80,7 +79,13 @@ async fn whole(view: &View, vaults: &Vaults, keys: &Published) -> anyhow::Result
     let mut left = BTreeSet::new();
     for provider in view.providers() {
         if let Some(Ok(client)) = vaults.get(&provider.name_any()) {
-            left.extend(accounts(view, client, &provider).await?);
+            let prefix = provider::prefix(&view.world, &provider);
+            let accounts = left::accounts(client, &prefix, &provider.spec.workload_auth.mount).await?;
+            left.extend(accounts.into_iter().map(|(namespace, name)| Account {
+                provider: provider.name_any(),
+                namespace,
+                name,
+            }));
         }
     }
     let all = desired::all(&view.world, keys, &left);
@@ -159,22 +164,4 @@ async fn published(view: &View) -> anyhow::Result<Published> {
         return Ok(keys::published(&view.client).await?);
     }
     Ok(Published::default())
-}
-
-/// Accounts that have a policy or a role of this provider in Vault: by their names they are ours.
-async fn accounts(view: &View, client: &Client, object: &SecretProvider) -> Result<Vec<Account>, Error> {
-    let mut names = client.list("sys/policies/acl").await?;
-    let mount = &object.spec.workload_auth.mount;
-    names.extend(client.list(&format!("auth/{mount}/role")).await?);
-    let prefix = provider::prefix(&view.world, object);
-    let parsed = names
-        .iter()
-        .filter_map(|name| prefix.parse(Letter::ServiceAccount, name));
-    Ok(parsed
-        .map(|(namespace, name)| Account {
-            provider: object.name_any(),
-            namespace: namespace.into(),
-            name: name.into(),
-        })
-        .collect())
 }

@@ -3,11 +3,8 @@
 use super::report::{Section, Verdict};
 use crate::vault;
 use crate::view::View;
-use keystead_cluster::Values;
 use keystead_crds::SecretProvider;
-use keystead_vault::engine::{self, Action};
-use keystead_vault::object::{Mount, MountKind, Object};
-use keystead_vault::{Client, Error, auth_mount};
+use keystead_vault::{Client, Error, mounted};
 use kube::ResourceExt as _;
 use serde::de::IgnoredAny;
 
@@ -62,7 +59,7 @@ async fn server(section: &mut Section, view: &View, provider: &SecretProvider, c
     let inside = format!("{name}: token, mounts.kv and workloadAuth.mount");
     match vault::token(&view.vault) {
         Ok(Some(token)) => match client.set_token(&token) {
-            Ok(()) => mounts(section, view, provider, client).await,
+            Ok(()) => mounts(section, provider, client).await,
             Err(error) => section.fail(inside, error.to_string(), "give a Vault token in VAULT_TOKEN"),
         },
         Ok(None) => section.skip(
@@ -74,58 +71,40 @@ async fn server(section: &mut Section, view: &View, provider: &SecretProvider, c
 }
 
 /// What only somebody who is known there may see.
-async fn mounts(section: &mut Section, view: &View, provider: &SecretProvider, client: &Client) {
+async fn mounts(section: &mut Section, provider: &SecretProvider, client: &Client) {
     let (name, spec) = (provider.name_any(), &provider.spec);
     let token = client.read::<IgnoredAny>("auth/token/lookup-self").await;
-    let good = token.is_ok();
-    section.add(
-        format!("{name}: your token"),
-        verdict(token.map(|_| ()), "log in to Vault anew: it is refused"),
-    );
-    if !good {
+    let what = format!("{name}: your token");
+    if let Err(error) = token {
+        section.fail(what, error.to_string(), "log in to Vault anew");
         return;
     }
+    section.pass(what);
     let mount = &spec.vault.mounts.kv;
-    let engine = Object::Mount(Mount {
-        path: mount.clone(),
-        kind: MountKind::Kv2,
-    });
-    let planned = engine::plan(client, &Values::new(&view.client), &engine).await;
     let what = format!("{name}: KV engine, version 2, at {mount}");
-    match planned {
-        Ok(planned) if planned.action == Action::Create => {
-            section.fail(
-                what,
-                "nothing is mounted there",
-                "run kubectl keystead bootstrap, or set spec.vault.manageMounts",
-            );
-        }
-        planned => section.add(
+    match mounted::at(client, mount).await.map(|found| found.check_kv2()) {
+        Ok(Err(why)) => section.fail(
             what,
-            verdict(planned.map(|_| ()), "name another path in spec.vault.mounts.kv"),
+            format!("it is {why}"),
+            "name another path in spec.vault.mounts.kv",
         ),
+        found => section.add(what, seen(found.map(drop))),
     }
     let mount = &spec.workload_auth.mount;
-    let found = auth_mount::accessor(client, mount).await;
-    section.add(
-        format!("{name}: auth mount {mount}"),
-        verdict(
-            found.map(|_| ()),
-            "run kubectl keystead bootstrap, or change spec.workloadAuth.mount",
-        ),
-    );
+    let found = mounted::at(client, &format!("auth/{mount}")).await;
+    section.add(format!("{name}: auth mount {mount}"), seen(found.map(drop)));
 }
 
-/// What the person may not see is not known to be wrong.
-fn verdict(result: Result<(), Error>, remedy: &str) -> Verdict {
+/// Vault does not tell a mount that is not there from one that a token has no rights on.
+fn seen(result: Result<(), Error>) -> Verdict {
     match result {
         Ok(()) => Verdict::Passed,
-        Err(error @ Error::Denied { .. }) => Verdict::NotChecked {
-            why: format!("{error} (with your token)"),
+        Err(Error::Denied { .. }) => Verdict::NotChecked {
+            why: "it is not there, or your token has no rights on it".into(),
         },
         Err(error) => Verdict::Failed {
             why: error.to_string(),
-            remedy: remedy.to_owned(),
+            remedy: "see what Vault says".into(),
         },
     }
 }

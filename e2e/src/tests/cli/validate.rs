@@ -22,6 +22,8 @@ pub(super) fn both_ways(stage: &Stage) -> Result<()> {
             "webhook-tls",
             "--webhook-configuration",
             &rig.id,
+            "--validating-webhook-configuration",
+            &rig.id,
             "--webhook-listen",
             &format!("127.0.0.1:{port}"),
             "--sidecar-image",
@@ -39,6 +41,7 @@ pub(super) fn both_ways(stage: &Stage) -> Result<()> {
             "Scopes        2/2",
             "Credentials   1/1",
             "Bindings      1/1",
+            "Webhook       5/5",
             "0 failed, 0 not checked.",
         ];
         let hint = format!("{}-unused has no Credential", rig.id);
@@ -65,20 +68,27 @@ fn declare(rig: &Rig<'_>) -> Result<()> {
 /// What the chart would bring, as far as it is looked at. No pod is made, and no webhook is called: the
 /// rules choose nothing.
 fn install(rig: &Rig<'_>) -> Result<()> {
-    let hook = "
+    let hook = |kind: &str| {
+        format!(
+            "
 ---
 apiVersion: admissionregistration.k8s.io/v1
-kind: MutatingWebhookConfiguration
-metadata: {name: @id@}
+kind: {kind}
+metadata: {{name: @id@}}
 webhooks:
 - name: none.keystead.dev
-  clientConfig: {service: {name: webhook, namespace: @id@}}
-  namespaceSelector: {matchLabels: {none: has-it}}
-  rules: [{operations: [CREATE], apiGroups: [''], apiVersions: [v1], resources: [pods]}]
+  clientConfig: {{service: {{name: webhook, namespace: @id@}}}}
+  namespaceSelector: {{matchLabels: {{none: has-it}}}}
+  rules: [{{operations: [CREATE], apiGroups: [''], apiVersions: [v1], resources: [pods]}}]
   admissionReviewVersions: [v1]
   sideEffects: None
   failurePolicy: Ignore
-";
+"
+        )
+    };
+    let hooks = ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"]
+        .map(hook)
+        .concat();
     let rest = "
 ---
 apiVersion: v1
@@ -112,9 +122,9 @@ spec:
       containers:
       - name: operator
         image: none.invalid/none
-        args: [--cluster=@id@, --class=@id@, --service=webhook, --tls-secret=webhook-tls, --webhook-configuration=@id@]
+        args: [--cluster=@id@, --class=@id@, --service=webhook, --tls-secret=webhook-tls, --webhook-configuration=@id@, --validating-webhook-configuration=@id@]
 ";
-    rig.apply(&[hook, rest].concat())
+    rig.apply(&(hooks + rest))
 }
 
 /// Who has no token is told what was not looked at.

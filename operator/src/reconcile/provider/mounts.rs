@@ -9,20 +9,9 @@ use keystead_crds::SecretProvider;
 use keystead_crds::condition::Reason;
 use keystead_crds::provider::{VaultConnection, WorkloadMethod};
 use keystead_vault::engine::{self, Action};
+use keystead_vault::mounted::{self, Mounted};
 use keystead_vault::object::{Mount, MountKind, Object, SigningKeys};
 use keystead_vault::{Client, Error};
-use serde::Deserialize;
-use std::collections::BTreeMap;
-
-/// What Vault tells everyone who may use a mount, without further rights.
-#[derive(Deserialize)]
-struct Found {
-    accessor: String,
-    #[serde(rename = "type")]
-    engine: String,
-    #[serde(default)]
-    options: Option<BTreeMap<String, String>>,
-}
 
 /// Sees that everything is mounted. Answers the accessor of the pods' jwt mount, where that is how they
 /// log in.
@@ -69,23 +58,15 @@ async fn mount(context: &Context, client: &Client, vault: &VaultConnection) -> R
 async fn engine_is_there(client: &Client, path: &str) -> Result<(), Problem> {
     let missing = "there is no such secret engine in Vault, or the operator's policy does not know it; run kubectl keystead bootstrap, or let the operator mount it (spec.vault.manageMounts)";
     let found = find(client, "vault.mounts.kv", path, missing).await?;
-    let version = found.options.as_ref().and_then(|options| options.get("version"));
-    if found.engine == "kv" && version.is_some_and(|version| version == "2") {
-        return Ok(());
-    }
-    Err(Problem::new(
-        Reason::Conflict,
-        format!(
-            "spec.vault.mounts.kv: {path} is of type {} version {}, and the KV engine of version 2 is needed",
-            found.engine,
-            version.map_or("1", String::as_str)
-        ),
-    ))
+    found.check_kv2().map_err(|why| {
+        let message = format!("spec.vault.mounts.kv: {path} is {why}");
+        Problem::new(Reason::Conflict, message)
+    })
 }
 
-/// A mount that a field of the spec names, by the one path that needs no further rights.
-async fn find(client: &Client, field: &str, path: &str, missing: &str) -> Result<Found, Problem> {
-    match client.read(&format!("sys/internal/ui/mounts/{path}")).await {
+/// A mount that a field of the spec names.
+async fn find(client: &Client, field: &str, path: &str, missing: &str) -> Result<Mounted, Problem> {
+    match mounted::at(client, path).await {
         Ok(found) => Ok(found),
         Err(Error::Denied { .. } | Error::NotFound { .. }) => Err(Problem::new(
             Reason::VaultDenied,

@@ -6,7 +6,7 @@ use keystead_compile::Problem;
 use keystead_compile::kinds::binding::Account;
 use keystead_compile::kinds::provider;
 use keystead_crds::SecretProvider;
-use keystead_vault::name::Letter;
+use keystead_vault::left;
 use kube::ResourceExt as _;
 use std::collections::BTreeSet;
 
@@ -30,22 +30,13 @@ pub(super) async fn sweep(context: &Context, object: &SecretProvider) {
 async fn left_behind(context: &Context, object: &SecretProvider) -> Result<BTreeSet<Unit>, Problem> {
     let client = context.providers.client(&object.name_any())?;
     let prefix = provider::prefix(&context.world(), object);
-    let mut names = client.list("sys/policies/acl").await?;
-    names.extend(
-        client
-            .list(&format!("auth/{}/role", object.spec.workload_auth.mount))
-            .await?,
-    );
-    let accounts = names
-        .iter()
-        .filter_map(|name| prefix.parse(Letter::ServiceAccount, name));
-    Ok(accounts
-        .map(|(namespace, name)| {
-            Unit::Account(Account {
-                provider: object.name_any(),
-                namespace: namespace.into(),
-                name: name.into(),
-            })
+    let accounts = left::accounts(&client, &prefix, &object.spec.workload_auth.mount).await?;
+    let unit = |(namespace, name)| {
+        Unit::Account(Account {
+            provider: object.name_any(),
+            namespace,
+            name,
         })
-        .collect())
+    };
+    Ok(accounts.into_iter().map(unit).collect())
 }
