@@ -218,6 +218,9 @@ pub struct CredentialStatus {
     /// The version in the KV engine that holds the values as declared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<i64>,
+    /// The value of the annotation `keystead.dev/generate` for which values were made last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generated: Option<String>,
 }
 
 // === defaults ===

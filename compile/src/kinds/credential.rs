@@ -38,9 +38,9 @@ pub fn compile(world: &World, key: &Key, credential: &Credential) -> Result<KvSe
     may_declare(world, scope, &key.namespace)?;
     check_first(world, scope, key, credential)?;
     let path = path(provider, scope, credential);
-    let again = credential.annotations().get(GENERATE_ANNOTATION);
+    let again = asked(credential);
     let keys = spec.keys.iter().map(|from| {
-        let value = value(key, from, again.map(String::as_str))?;
+        let value = value(key, from, again)?;
         Ok((from.name.clone(), value))
     });
     Ok(KvSecret {
@@ -56,6 +56,15 @@ pub fn compile(world: &World, key: &Key, credential: &Credential) -> Result<KvSe
         }),
         path,
     })
+}
+
+/// What asks for generated values to be made anew. What was followed before asks for nothing: else
+/// values that are lost later would be made anew because of it.
+fn asked(credential: &Credential) -> Option<&str> {
+    let status = credential.status.as_ref();
+    let followed = status.and_then(|status| status.generated.as_ref());
+    let asked = credential.annotations().get(GENERATE_ANNOTATION);
+    asked.filter(|asked| Some(*asked) != followed).map(String::as_str)
 }
 
 /// The scope and the provider that say where the values are.

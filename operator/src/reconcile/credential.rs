@@ -12,8 +12,9 @@ use keystead_crds::Credential;
 use keystead_crds::common::BasicStatus;
 use keystead_crds::condition::{EXPIRING, READY, Reason};
 use keystead_crds::credential::CredentialStatus;
+use keystead_crds::names::GENERATE_ANNOTATION;
 use keystead_vault::object::{Adoption, KvSecret, Object};
-use kube::Api;
+use kube::{Api, ResourceExt as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,10 +45,18 @@ pub(super) async fn reconcile(context: &Arc<Context>, key: &Key) -> Result<Next,
     // What is not ours is not where its values are.
     let path = path.filter(|_| !matches!(&outcome, Err(problem) if problem.reason == Reason::Conflict));
     let version = outcome.as_ref().ok().copied().flatten();
+    let generated = object.annotations().get(GENERATE_ANNOTATION).cloned();
+    let generated = generated.filter(|_| outcome.is_ok() && object.spec.active);
     let before = object.status.clone().unwrap_or_default();
     let problem = outcome.as_ref().err();
     report(context, key, &object, problem, Some(&findings), |basic| {
-        say(before, basic, path, version)
+        let found = CredentialStatus {
+            basic,
+            path,
+            version,
+            generated,
+        };
+        say(before, found)
     })
     .await?;
     let wait = match outcome {
@@ -114,17 +123,13 @@ fn findings(object: &Credential, is_done: bool, expiry: Option<&Expiry>) -> Vec<
 }
 
 /// The status: what was written last is still what is there, unless the path is another one now.
-fn say(
-    before: CredentialStatus,
-    basic: BasicStatus,
-    path: Option<String>,
-    version: Option<i64>,
-) -> CredentialStatus {
-    let same = path.is_none() || path == before.path;
+fn say(before: CredentialStatus, found: CredentialStatus) -> CredentialStatus {
+    let same = found.path.is_none() || found.path == before.path;
     CredentialStatus {
-        basic,
-        version: version.or_else(|| before.version.filter(|_| same)),
-        path: path.or(before.path),
+        version: found.version.or_else(|| before.version.filter(|_| same)),
+        path: found.path.or(before.path),
+        generated: found.generated.or(before.generated),
+        ..found
     }
 }
 
@@ -160,12 +165,12 @@ mod tests {
             ..CredentialStatus::default()
         };
         let said = |path: Option<&str>, version| {
-            let new = say(
-                before.clone(),
-                BasicStatus::default(),
-                path.map(Into::into),
+            let found = CredentialStatus {
+                path: path.map(Into::into),
                 version,
-            );
+                ..CredentialStatus::default()
+            };
+            let new = say(before.clone(), found);
             (new.path, new.version)
         };
         assert_eq!(said(None, None), (Some("kv/a".into()), Some(3)), "not compiled");

@@ -120,7 +120,7 @@ fn every_source_becomes_its_reference() {
     all.spec.keys = serde_json::from_value(keys).unwrap();
     all.annotations_mut()
         .insert(GENERATE_ANNOTATION.into(), "2".into());
-    add(&mut world, all);
+    add(&mut world, all.clone());
     let secret = declared(&world, "hubspot").unwrap();
     assert!(matches!(secret.keys["secret"], ValueRef::SecretKey { .. }));
     assert_eq!(secret.keys["value"], ValueRef::Literal("v".into()));
@@ -129,6 +129,14 @@ fn every_source_becomes_its_reference() {
         panic!("{:?}", secret.keys["generated"])
     };
     assert_eq!(regenerate.as_deref(), Some("2"));
+
+    all.status = Some(serde_json::from_value(json!({"generated": "2"})).unwrap());
+    add(&mut world, all);
+    let secret = declared(&world, "hubspot").unwrap();
+    let ValueRef::Generate { regenerate, .. } = &secret.keys["generated"] else {
+        panic!("{:?}", secret.keys["generated"])
+    };
+    assert_eq!(*regenerate, None, "that was followed already");
 }
 
 #[test]

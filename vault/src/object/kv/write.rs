@@ -64,9 +64,11 @@ impl KvSecret {
         let observed = self.observe(client).await?;
         let mut changes = self.plan(&observed, values)?;
         let (planned, lacking) = (changes.planned.action, changes.lacking.take());
-        let shows = changes.visible == Some(true);
+        let (shows, writes) = (changes.visible == Some(true), !changes.is_empty());
         let version = self.carry_out(client, changes).await?;
         match lacking {
+            // What is lacking is said of what stands there now.
+            Some(_) if writes => Ok(Step::Again),
             Some(error) => Err(error),
             None if shows => Ok(Step::Again),
             None => Ok(Step::Done { planned, version }),
