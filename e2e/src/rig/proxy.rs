@@ -126,9 +126,9 @@ fn answer(
     let lines = head
         .split("\r\n")
         .filter(|line| !line.is_empty() && !line.to_ascii_lowercase().starts_with("connection:"));
-    let head: String = lines.map(|line| format!("{line}\r\n")).collect();
+    let head = lines.collect::<Vec<_>>().join("\r\n");
     let mut server = TcpStream::connect(("127.0.0.1", upstream))?;
-    server.write_all(format!("{head}Connection: close\r\n\r\n").as_bytes())?;
+    server.write_all(format!("{head}\r\nConnection: close\r\n\r\n").as_bytes())?;
     pump(client, server)
 }
 

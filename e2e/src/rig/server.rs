@@ -38,20 +38,20 @@ impl<'a> Server<'a> {
     pub(crate) fn start(rig: &Rig<'a>, tls: Option<&Tls<'_>>) -> Result<Self> {
         let bed = rig.stage.bed().context("this test needs a bed")?;
         let (plain, secure) = (free_port()?, free_port()?);
-        let mut config = format!(
+        let mut config = vec![format!(
             "storage \"inmem\" {{}}\nlistener \"tcp\" {{\n  address = \"127.0.0.1:{plain}\"\n  tls_disable = true\n}}\n"
-        );
+        )];
         if let Some(Tls { server, client_ca }) = tls {
-            config += &format!(
+            config.push(format!(
                 "listener \"tcp\" {{\n  address = \"127.0.0.1:{secure}\"\n  tls_cert_file = \"{server}.crt\"\n  \
                  tls_key_file = \"{server}.key\"\n  tls_client_ca_file = \"{ca}\"\n  \
                  tls_require_and_verify_client_cert = true\n}}\n",
                 server = server.display(),
                 ca = client_ca.display(),
-            );
+            ));
         }
         let file = rig.path("server.hcl");
-        fs::write(&file, config)?;
+        fs::write(&file, config.concat())?;
         let log = rig.path("server.log");
         let mut program = Program::start_file(rig.stage, &bed.tools.bao, &log, |command| {
             command.arg("server").arg(format!("-config={}", file.display()));

@@ -193,10 +193,11 @@ fn holds(rig: &Rig<'_>, name: &str, wanted: &BTreeMap<&str, &str>) -> Result<()>
         "kubectl -n {}-shop get secret {name} -o 'go-template={template}'",
         rig.id
     );
-    let wanted: String = wanted
+    let lines: Vec<String> = wanted
         .iter()
         .map(|(key, value)| format!("{key}={value};"))
         .collect();
+    let wanted = lines.concat();
     rig.stage
         .until(&format!("Secret {name} holds {wanted}"), &line, |answer| {
             answer == wanted

@@ -110,7 +110,7 @@ pub(super) fn vault_namespace(stage: &Stage) -> Result<()> {
         permitted(rig, "False VaultDenied", "read, update on sys/mounts/kv")?;
 
         let mounts = "\npath \"sys/mounts/kv\" { capabilities = [\"read\", \"update\"] }\n";
-        inside.write_policy(rig, &format!("{}{mounts}", inside.policy))?;
+        Inside::write_policy(rig, &format!("{}{mounts}", inside.policy))?;
         rig.ready(&[
             PROVIDER,
             "credential/hubspot -n @id@-shop",
@@ -122,7 +122,7 @@ pub(super) fn vault_namespace(stage: &Stage) -> Result<()> {
         ensure!(found == "inside", "found {found}");
         let outside = rig.vault(&rig.kv("data", "production/global/all/hubspot"))?;
         ensure!(outside.is_none(), "it is in the root namespace, too: {outside:?}");
-        inside.sidecar_reads(rig)
+        Inside::sidecar_reads(rig)
     })
 }
 
@@ -150,11 +150,11 @@ impl Inside {
                 "bao write -namespace=@id@ -f -field=secret_id {role}/secret-id"
             ))?,
         };
-        inside.write_policy(rig, &inside.policy)?;
+        Self::write_policy(rig, &inside.policy)?;
         Ok(inside)
     }
 
-    fn write_policy(&self, rig: &Rig<'_>, text: &str) -> Result<()> {
+    fn write_policy(rig: &Rig<'_>, text: &str) -> Result<()> {
         let line = format!("bao policy write -namespace={} operator -", rig.id);
         let mut command = rig.stage.command(&line);
         rig.stage.shown(&line, &mut command, Some(text)).map(drop)
@@ -172,7 +172,7 @@ impl Inside {
     }
 
     /// A pod's sidecar finds the value there, with the config that the webhook would write.
-    fn sidecar_reads(&self, rig: &Rig<'_>) -> Result<()> {
+    fn sidecar_reads(rig: &Rig<'_>) -> Result<()> {
         let bed = rig.stage.bed().context("this test needs a bed")?;
         let shop = format!("{}-shop", rig.id);
         for folder in ["files", "private", "token"] {
@@ -242,17 +242,17 @@ impl Pki {
     /// Has the provider trust who signs by this name.
     fn trust(&self, rig: &Rig<'_>, authority: &str) -> Result<()> {
         let text = fs::read_to_string(self.path(&format!("{authority}.crt")))?;
-        self.put(rig, "ca", "Opaque", &json!({"ca.crt": text}))
+        Self::put(rig, "ca", "Opaque", &json!({"ca.crt": text}))
     }
 
     /// Has the provider show this certificate.
     fn show(&self, rig: &Rig<'_>, name: &str) -> Result<()> {
         let part = |extension: &str| fs::read_to_string(self.path(&format!("{name}.{extension}")));
         let data = json!({"tls.crt": part("crt")?, "tls.key": part("key")?});
-        self.put(rig, "client", "kubernetes.io/tls", &data)
+        Self::put(rig, "client", "kubernetes.io/tls", &data)
     }
 
-    fn put(&self, rig: &Rig<'_>, name: &str, kind: &str, data: &serde_json::Value) -> Result<()> {
+    fn put(rig: &Rig<'_>, name: &str, kind: &str, data: &serde_json::Value) -> Result<()> {
         let secret = json!({
             "apiVersion": "v1", "kind": "Secret", "type": kind,
             "metadata": {"name": name, "namespace": format!("{}-tls", rig.id)},
