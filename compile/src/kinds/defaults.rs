@@ -151,15 +151,9 @@ mod tests {
     use serde_json::{Value, json};
 
     /// What holds in a namespace with these annotations, by these parts of the provider and the binding.
-    fn held(defaults: Value, annotations: &[(&str, &str)], spec: Value) -> Result<Effective, Problem> {
-        let (mut provider, mut binding) = (provider("p"), binding("shop", "b", "p", "web", "hubspot"));
-        provider.spec.defaults = serde_json::from_value(defaults).unwrap();
-        let mut whole = serde_json::to_value(&binding.spec).unwrap();
-        whole
-            .as_object_mut()
-            .unwrap()
-            .append(&mut spec.as_object().unwrap().clone());
-        binding.spec = serde_json::from_value(whole).unwrap();
+    fn held(defaults: Value, annotations: &[(&str, &str)], spec: &Value) -> Result<Effective, Problem> {
+        let (mut provider, binding) = (provider("p"), bound(spec));
+        provider.spec.defaults = of_json(defaults);
         let mut world = world([], []);
         let annotations = annotations.iter();
         let annotations = annotations.map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
@@ -167,7 +161,23 @@ mod tests {
         effective(&world, &provider, &Key::of(&binding), &binding)
     }
 
-    fn says(defaults: Value, annotations: &[(&str, &str)], spec: Value) -> String {
+    /// A binding with these fields.
+    fn bound(spec: &Value) -> SecretBinding {
+        let mut binding = binding("shop", "b", "p", "web", "hubspot");
+        let mut whole = serde_json::to_value(&binding.spec).unwrap();
+        whole
+            .as_object_mut()
+            .unwrap()
+            .append(&mut spec.as_object().unwrap().clone());
+        binding.spec = of_json(whole);
+        binding
+    }
+
+    fn of_json<T: serde::de::DeserializeOwned>(value: Value) -> T {
+        serde_json::from_value(value).unwrap()
+    }
+
+    fn says(defaults: Value, annotations: &[(&str, &str)], spec: &Value) -> String {
         let Effective { refresh, requests } = held(defaults, annotations, spec).unwrap();
         format!("{} {} {}", refresh.as_secs(), requests.cpu, requests.memory)
     }
@@ -182,11 +192,11 @@ mod tests {
         ];
         let binding = || json!({"refreshInterval": "30s", "sidecar": {"resources": {"memory": "64Mi"}}});
         let none = || json!({});
-        assert_eq!(says(none(), &[], none()), "60 10m 16Mi");
-        assert_eq!(says(provider(), &[], none()), "600 20m 32Mi");
-        assert_eq!(says(provider(), &namespace, none()), "300 30m 32Mi");
-        assert_eq!(says(provider(), &namespace, binding()), "30 30m 64Mi");
-        assert_eq!(says(none(), &[], binding()), "30 10m 64Mi");
+        assert_eq!(says(none(), &[], &none()), "60 10m 16Mi");
+        assert_eq!(says(provider(), &[], &none()), "600 20m 32Mi");
+        assert_eq!(says(provider(), &namespace, &none()), "300 30m 32Mi");
+        assert_eq!(says(provider(), &namespace, &binding()), "30 30m 64Mi");
+        assert_eq!(says(none(), &[], &binding()), "30 10m 64Mi");
     }
 
     #[test]
@@ -201,7 +211,7 @@ mod tests {
             (SIDECAR_MEMORY_ANNOTATION, "4Mi"),
             (SIDECAR_MEMORY_ANNOTATION, ""),
         ] {
-            let problem = held(json!({}), &[(name, text)], json!({"refreshInterval": "30s"})).unwrap_err();
+            let problem = held(json!({}), &[(name, text)], &json!({"refreshInterval": "30s"})).unwrap_err();
             assert_eq!(problem.reason, Reason::Invalid);
             let wanted = format!("namespace shop: its annotation {name} is {text:?}: expected a ");
             assert!(problem.message.starts_with(&wanted), "{problem}");

@@ -53,7 +53,7 @@ mod tests {
     use serde_json::{Value, json};
 
     /// What is said of a binding with these fields.
-    fn said(fields: Value) -> String {
+    fn said(fields: &Value) -> String {
         let mut spec = json!({
             "providerRef": {"name": "p"},
             "serviceAccounts": ["web"],
@@ -90,7 +90,7 @@ mod tests {
                 "spec.podSelector: ",
             ),
         ] {
-            let message = said(fields);
+            let message = said(&fields);
             assert!(message.contains(wanted), "{wanted}: {message}");
         }
         for fields in [
@@ -98,7 +98,7 @@ mod tests {
             env("crm", "api_key"),
             env("db", "url"),
         ] {
-            assert_eq!(said(fields.clone()), "", "{fields}");
+            assert_eq!(said(&fields), "", "{fields}");
         }
     }
 }
