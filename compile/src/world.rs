@@ -1,11 +1,11 @@
 //! A read-only view of all that is declared, as the watches fill it.
 
+use crate::index::Index;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, Time};
 use keystead_crds::names::{REFRESH_ANNOTATION, SIDECAR_CPU_ANNOTATION, SIDECAR_MEMORY_ANNOTATION};
 use keystead_crds::{Credential, SecretBinding, SecretProvider, SecretScope};
 use kube::core::{Selector, SelectorExt as _};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::hash::Hash;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Namespace and name.
@@ -55,9 +55,6 @@ const OURS: [&str; 3] = [
     SIDECAR_CPU_ANNOTATION,
     SIDECAR_MEMORY_ANNOTATION,
 ];
-/// Objects by what they have in common. It is nearly always few, so a list takes least memory.
-struct Index<P, E>(HashMap<P, Vec<E>>);
-
 /// Creation time, for "the oldest wins". Objects of one second are told apart by name.
 type Age = Option<Time>;
 
@@ -294,39 +291,6 @@ pub fn matches(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> b
     Selector::try_from(selector.clone()).is_ok_and(|selector| selector.matches(labels))
 }
 
-// === impl Index ===
-
-impl<P: Eq + Hash, E: Ord> Index<P, E> {
-    /// Once, even if it is there already.
-    fn insert(&mut self, place: P, entry: E) {
-        let entries = self.0.entry(place).or_default();
-        if let Err(position) = entries.binary_search(&entry) {
-            entries.reserve_exact(1);
-            entries.insert(position, entry);
-        }
-    }
-
-    fn remove(&mut self, place: &P, entry: &E) {
-        let Some(entries) = self.0.get_mut(place) else {
-            return;
-        };
-        entries.retain(|found| found != entry);
-        if entries.is_empty() {
-            self.0.remove(place);
-        }
-    }
-
-    fn at(&self, place: &P) -> &[E] {
-        self.0.get(place).map_or(&[], Vec::as_slice)
-    }
-}
-
-impl<P, E> Default for Index<P, E> {
-    fn default() -> Self {
-        Self(HashMap::new())
-    }
-}
-
 fn set<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, value: Option<V>) -> Option<V> {
     match value {
         Some(value) => map.insert(key, value),
@@ -396,6 +360,6 @@ mod tests {
         world.set_binding(Key::of(&one), Some(Arc::new(one.clone())));
         assert!(found(&world, "web").is_empty());
         world.set_binding(Key::of(&one), None);
-        assert!(found(&world, "job").is_empty() && world.bound.0.is_empty());
+        assert!(found(&world, "job").is_empty() && world.bound.is_empty());
     }
 }

@@ -106,7 +106,9 @@ fn dns_label(text: &str) -> Result<String, String> {
 
 fn duration(text: &str) -> Result<Duration, String> {
     let parsed = text.parse::<kube::core::Duration>().ok();
+    // The parser takes nothing for none.
     parsed
+        .filter(|_| !text.is_empty())
         .filter(|duration| !duration.is_negative())
         .map(Into::into)
         .ok_or_else(|| "expected a duration of at least 0s, such as 10m or 1h30m".into())

@@ -1,6 +1,7 @@
 //! What every test and benchmark on real servers has for itself: a name that nobody else has, and
 //! under it a class, a cluster, namespaces, a path and auth mounts in Vault. So no run sees another.
 
+mod audit;
 mod inside;
 pub(crate) mod manifest;
 pub(crate) mod program;
@@ -16,6 +17,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+pub(crate) use self::audit::is_by;
 pub(crate) use self::inside::{Inside, inside};
 use self::program::{Program, free_port};
 use crate::stage::{PATIENCE, Stage};
@@ -356,35 +358,6 @@ metadata: {name: operator, namespace: @id@}
             Ok(self.denied(token, &line).is_ok())
         })
     }
-
-    // === the audit file ===
-
-    /// How long OpenBao's audit file is now.
-    pub(crate) fn audit_mark(&self) -> Result<usize> {
-        let bed = self.stage.bed().context("this test needs a bed")?;
-        Ok(usize::try_from(fs::metadata(&bed.vault_audit_file)?.len())?)
-    }
-
-    /// The answered requests that OpenBao noted since.
-    pub(crate) fn audit_since(&self, mark: usize) -> Result<Vec<Value>> {
-        let bed = self.stage.bed().context("this test needs a bed")?;
-        let bytes = fs::read(&bed.vault_audit_file)?;
-        let new = bytes.get(mark..).context("the audit file became shorter")?;
-        // The last line may not be whole yet.
-        let lines = new.split_inclusive(|byte| *byte == b'\n');
-        let lines = lines.filter(|line| line.ends_with(b"\n"));
-        let entries: Vec<Value> = lines.map(serde_json::from_slice).collect::<Result<_, _>>()?;
-        Ok(entries
-            .into_iter()
-            .filter(|entry| entry["type"] == "response")
-            .collect())
-    }
-}
-
-/// Whether an entry of the audit file is a request by a token with this policy.
-pub(crate) fn is_by(entry: &Value, policy: &str) -> bool {
-    let policies = entry["auth"]["policies"].as_array();
-    policies.is_some_and(|policies| policies.iter().any(|found| found == policy))
 }
 
 /// Fails unless both are the same.
