@@ -106,6 +106,8 @@ pub enum Environment {
 #[x_kube(validation = Rule::new("!(has(self.caBundle) && has(self.caSecretRef))").message("caBundle and caSecretRef exclude each other: keep one"))]
 #[x_kube(validation = Rule::new("(!has(self.tlsServerName) && !has(self.clientCertificateRef)) || self.address.startsWith('https://')")
     .message("tlsServerName and clientCertificateRef need an address that begins with https://"))]
+#[x_kube(validation = Rule::new("has(self.namespace) == has(oldSelf.namespace)").field_path(".namespace")
+    .message("namespace is immutable: values would be left behind; create another SecretProvider"))]
 pub struct VaultConnection {
     /// Scheme, host and port, such as `https://vault.vault.svc:8200`; without a path.
     #[schemars(length(min = 8, max = 512))]

@@ -54,6 +54,7 @@ pub(super) fn changed(stage: &Stage) -> Result<()> {
         ("secretprovider", "/spec/class", "another"),
         ("secretprovider", "/spec/vault/pathPrefix", "another"),
         ("secretprovider", "/spec/vault/mounts/kv", "another"),
+        ("secretprovider", "/spec/vault/namespace", "another"),
         ("secretprovider", "/spec/workloadAuth/method", "Kubernetes"),
         ("secretprovider", "/spec/workloadAuth/mount", "another"),
         ("secretscope", "/spec/providerRef/name", "another"),
@@ -62,7 +63,7 @@ pub(super) fn changed(stage: &Stage) -> Result<()> {
         ("credential", "/spec/scopeRef/name", "another"),
         ("credential", "/spec/service", "another"),
     ] {
-        let patch = json!([{"op": "replace", "path": pointer, "value": value}]);
+        let patch = json!([{"op": "add", "path": pointer, "value": value}]);
         let line =
             format!("kubectl patch {object} {id} -n default --dry-run=server --type=json -p '{patch}'");
         let refusal = stage.refused(&line)?;

@@ -103,6 +103,26 @@ fn provider_rows() -> Vec<Row> {
         (provider, "/spec/workloadAuth/mount", json!("{{x}}"), "spec.workloadAuth.mount", mount),
         (provider, "/spec/workloadAuth/method", json!("Token"), "spec.workloadAuth.method", "\"Jwt\""),
     ];
+    let two = json!({"kubernetes": {"role": "r"}, "jwt": {"role": "r"}});
+    rows.push((provider, "/spec/vault/auth", two, "spec.vault.auth", "auth needs exactly one of"));
+    rows.push((provider, "/spec/vault/auth", json!({}), "spec.vault.auth", "auth needs exactly one of"));
+    let plain = json!({
+        "address": "http://v", "auth": {"kubernetes": {"role": "r"}}, "tlsServerName": "v.example",
+    });
+    rows.push((provider, "/spec/vault", plain, "spec.vault", "need an address that begins with https://"));
+    rows.push((provider, "/spec/vault/tlsServerName", json!("-v"), "tlsServerName", "must be a host name"));
+    for bad in ["/a", "a/", "a//b", "a*"] {
+        let namespace = "must be a Vault namespace";
+        rows.push((provider, "/spec/vault/namespace", json!(bad), "spec.vault.namespace", namespace));
+    }
+    for bad in ["proxy:3128", "http://me@proxy:3128", "socks5://proxy"] {
+        let proxy = "proxy must be http(s)://host[:port]";
+        rows.push((provider, "/spec/vault/proxy", json!(bad), "spec.vault.proxy", proxy));
+    }
+    for (bad, right) in [("a*", mount), ("a/../b", mount), ("sys/x", "below a secret engine"), ("auth", "below a secret engine")] {
+        let allowed = json!([{"prefix": bad, "namespaces": {}}]);
+        rows.push((provider, "/spec/allowedPaths", allowed, "prefix", right));
+    }
     for bad in ["a/b", "A", ".."] {
         let ca = json!({"name": "a", "namespace": bad, "key": "c"});
         let namespace = "must be the name of a namespace";
