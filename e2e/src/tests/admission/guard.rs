@@ -94,12 +94,10 @@ pub(super) fn tenants(stage: &Stage) -> Result<()> {
             &said,
             &format!("creating it with label company=@id@-acme would make it a member of SecretScope @id@-acme, {may_not}"),
         )?;
+        // The API server has made the name by then, and says it in the object alone.
         let generated = new("", "company: @id@-acme").replace("{name: ", "{generateName: ");
         let said = webhook.run(&created, Some(&generated))?;
-        webhook.said(
-            &said,
-            "namespace @id@-: creating it with label company=@id@-acme would make it",
-        )?;
+        webhook.said(&said, ": creating it with label company=@id@-acme would make it")?;
         let said = webhook.run(&created, Some(&new("named", "tier: web")))?;
         webhook.said(
             &said,
