@@ -10,8 +10,8 @@ use super::super::rig::{self, Method, Rig, same};
 use crate::stage::Stage;
 
 /// The node that a token names, though no kubelet runs there.
-struct Node<'a> {
-    rig: &'a Rig<'a>,
+pub(super) struct Node<'a> {
+    pub(super) rig: &'a Rig<'a>,
 }
 
 impl Drop for Node<'_> {
@@ -45,13 +45,8 @@ pub(super) fn jwt(stage: &Stage) -> Result<()> {
         written(rig)?;
         rig.ready(&["secretscope/@id@-node", "credential/node -n @id@-secrets"])?;
         let shop = format!("{}-shop", rig.id);
-        let bound = |account: &str| {
-            rig.stage.ask(&format!(
-                "kubectl -n {shop} create token {account} --audience vault --bound-object-kind Pod --bound-object-name {account}"
-            ))
-        };
         let role = rig.role(&shop, "web");
-        let token = rig.log_in_with(&role, &bound("web")?)?;
+        let token = rig.log_in_with(&role, &pod_token(rig, "web")?)?;
         identity(rig, &token)?;
         grants(rig, &token)?;
         let node = format!("production/node/{}/hubspot", rig.id);
@@ -63,7 +58,7 @@ pub(super) fn jwt(stage: &Stage) -> Result<()> {
             let other = rig.kv(kind, &format!("production/node/{}/postgres", rig.id));
             rig.denied(&token, &format!("bao read {other}"))?;
         }
-        let stranger = bound("stranger")?;
+        let stranger = pod_token(rig, "stranger")?;
         refused_login(rig, &role, &stranger)?;
         // Without a pod there is no node, and without a node no identity.
         let unbound = rig.service_account_token(&shop, "web")?;
@@ -120,9 +115,25 @@ fn declare(rig: &Rig<'_>) -> Result<()> {
     rig.apply(&manifests.concat())
 }
 
-/// A node, a scope for it, and pods that are bound to it.
+/// A scope for the node, and a value there.
 fn node_objects() -> String {
-    let pod = |name: &str| {
+    [
+        node_with_pods(&["web", "stranger"]),
+        scope("node", "level: Node, id: @id@"),
+        credential(
+            "secrets",
+            "node",
+            "node",
+            "hubspot",
+            &value("api_key", "of-the-node"),
+        ),
+    ]
+    .concat()
+}
+
+/// A node on which nothing runs, and pods of the shop that are bound to it, each named as its account.
+pub(super) fn node_with_pods(accounts: &[&str]) -> String {
+    let pods = accounts.iter().map(|name| {
         format!(
             "
 ---
@@ -135,27 +146,23 @@ spec:
   containers: [{{name: app, image: none.invalid/none}}]
 "
         )
-    };
-    [
-        "
+    });
+    let node = "
+---
 apiVersion: v1
 kind: Node
 metadata: {name: @id@}
 spec: {unschedulable: true}
-"
-        .to_owned(),
-        scope("node", "level: Node, id: @id@"),
-        credential(
-            "secrets",
-            "node",
-            "node",
-            "hubspot",
-            &value("api_key", "of-the-node"),
-        ),
-        pod("web"),
-        pod("stranger"),
-    ]
-    .concat()
+";
+    [node.to_owned()].into_iter().chain(pods).collect()
+}
+
+/// A token by which such a pod logs in to Vault.
+pub(super) fn pod_token(rig: &Rig<'_>, account: &str) -> Result<String> {
+    rig.stage.ask(&format!(
+        "kubectl -n {}-shop create token {account} --audience vault --bound-object-kind Pod --bound-object-name {account}",
+        rig.id
+    ))
 }
 
 /// What the operator made in Vault, read as root.

@@ -11,6 +11,7 @@ use super::super::program::Program;
 use super::super::rig::proxy::Tunnels;
 use super::super::rig::server::{Server, Tls};
 use super::super::rig::{self, Method, Rig};
+use super::access;
 use super::provider::{permitted, provider, settled};
 use crate::bed::pki::{Authority, Subject};
 use crate::stage::{PATIENCE, Stage};
@@ -99,8 +100,10 @@ pub(super) fn vault_namespace(stage: &Stage) -> Result<()> {
             global(),
             credential("shop", "hubspot", "global", "hubspot", &value("key", "inside")),
             binding("shop", "web", "web", &["hubspot"]),
+            access::node_with_pods(&["web"]),
         ];
         rig.apply(&manifests.concat())?;
+        let _node = access::Node { rig };
         let _operator = rig.operator()?;
         let sentence = "there is no such secret engine in Vault";
         rig.says(PROVIDER, "False", "VaultDenied", sentence)?;
@@ -178,10 +181,7 @@ impl Inside {
         for folder in ["files", "private", "token"] {
             fs::create_dir(rig.path(folder))?;
         }
-        fs::write(
-            rig.path("token").join("vault"),
-            rig.service_account_token(&shop, "web")?,
-        )?;
+        fs::write(rig.path("token").join("vault"), access::pod_token(rig, "web")?)?;
         let config = json!({
             "version": 1,
             "vault": {
