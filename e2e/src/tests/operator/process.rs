@@ -111,7 +111,7 @@ pub(super) fn sync_and_log(stage: &Stage) -> Result<()> {
         let mut operator = rig.operator_with(&["--log-format", "json"])?;
         rig.ready(&[PROVIDER, CREDENTIAL])?;
         // Nobody tells the operator of what happens in Vault, and it looks every quarter of an hour.
-        rig.ask(&format!("bao kv put -mount=kv @id@/{HUBSPOT} key=wrong"))?;
+        rig.ask(&format!("bao kv put -mount=kv -cas=1 @id@/{HUBSPOT} key=wrong"))?;
         rig.ask(&format!("kubectl annotate {CREDENTIAL} keystead.dev/sync=1"))?;
         rig.values_become(HUBSPOT, &json!({"key": "right"}))?;
         operator.stop()?;
