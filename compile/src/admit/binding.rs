@@ -1,4 +1,5 @@
-//! `SecretBinding`: of a provider that admits its namespace, and at odds with no other.
+//! `SecretBinding`: of a provider that admits its namespace and opens it the paths it names, and at odds
+//! with no other.
 
 use super::{Admit, collect};
 use crate::kinds::{binding, provider};
@@ -17,7 +18,8 @@ impl Admit for SecretBinding {
         // While the provider is not there, or the namespace's labels are not known yet, this waits.
         let found = world.provider(name).filter(|_| world.knows(&key.namespace));
         let admitted = found.map_or(Ok(()), |found| provider::admit(world, found, &key.namespace));
-        collect([clash, admitted])
+        let paths = found.map_or(Ok(()), |found| binding::check_paths(world, found, &key, self));
+        collect([binding::fits(&self.spec), clash, admitted, paths])
     }
 }
 
@@ -63,6 +65,26 @@ mod tests {
             told[0].starts_with(
                 "SecretBinding first gives the pods of service account web the variable TOKEN too"
             ),
+            "{told:?}"
+        );
+    }
+
+    #[test]
+    fn its_parts_fit_and_the_provider_opens_its_paths() {
+        let world = shop();
+        let mut odd = gives("second", "OTHER");
+        odd.spec.secrets[0].keys = vec!["another".into()];
+        let told = messages(&world, &odd);
+        assert!(
+            told[0].starts_with("spec.env[OTHER].key: api_key is not among"),
+            "{told:?}"
+        );
+        let mut closed = gives("second", "OTHER");
+        closed.spec.secrets[0].service = None;
+        closed.spec.secrets[0].path = Some("secret/data/app".into());
+        let told = messages(&world, &closed);
+        assert!(
+            told[0].starts_with("spec.secrets[hubspot].path: SecretProvider p does not open secret/data/app"),
             "{told:?}"
         );
     }

@@ -10,6 +10,7 @@ mod shape;
 pub(super) use clash::overlap;
 pub use clash::{clash, clash_with_any};
 pub(super) use path::permitted;
+pub use shape::fits;
 
 use super::{defaults, provider, scope};
 use crate::{Key, Problem, World};
@@ -61,8 +62,19 @@ pub fn check(world: &World, key: &Key, binding: &SecretBinding) -> Result<(), Pr
             ),
         ));
     }
-    shape::check(&binding.spec)?;
+    fits(&binding.spec)?;
     defaults::effective(world, provider, key, binding)?;
+    check_paths(world, provider, key, binding)?;
+    clash(world, key, binding).map_or(Ok(()), Err)
+}
+
+/// Whether the provider opens every existing path that the binding names to its namespace.
+pub fn check_paths(
+    world: &World,
+    provider: &SecretProvider,
+    key: &Key,
+    binding: &SecretBinding,
+) -> Result<(), Problem> {
     for secret in &binding.spec.secrets {
         let Some(text) = &secret.path else { continue };
         permitted(world, provider, &key.namespace, text).map_err(|problem| {
@@ -70,7 +82,7 @@ pub fn check(world: &World, key: &Key, binding: &SecretBinding) -> Result<(), Pr
             Problem::new(problem.reason, message)
         })?;
     }
-    clash(world, key, binding).map_or(Ok(()), Err)
+    Ok(())
 }
 
 /// Which scopes of level Node are there and do not serve the binding's pods: a sentence, if any.

@@ -6,7 +6,8 @@ use keystead_crds::binding::SecretBindingSpec;
 use keystead_crds::condition::Reason;
 use kube::core::Selector;
 
-pub(super) fn check(spec: &SecretBindingSpec) -> Result<(), Problem> {
+/// Whether the parts of a binding fit together.
+pub fn fits(spec: &SecretBindingSpec) -> Result<(), Problem> {
     let wrong = selector(spec).or_else(|| files(spec)).or_else(|| keys(spec));
     wrong.map_or(Ok(()), |message| Err(Problem::new(Reason::Invalid, message)))
 }
@@ -63,7 +64,7 @@ mod tests {
             .unwrap()
             .append(&mut fields.as_object().unwrap().clone());
         let spec = serde_json::from_value(spec).unwrap();
-        check(&spec)
+        fits(&spec)
             .err()
             .map_or_else(String::new, |problem| problem.message)
     }
