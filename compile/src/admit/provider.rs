@@ -7,6 +7,7 @@ use keystead_crds::SecretProvider;
 use keystead_crds::condition::Reason;
 use keystead_crds::provider::{AllowedPath, VaultConnection};
 use keystead_vault::client::holds_certificates;
+use keystead_vault::path::is_within;
 use kube::ResourceExt as _;
 
 impl Admit for SecretProvider {
@@ -88,12 +89,6 @@ fn is_among_values(path: &str, vault: &VaultConnection) -> bool {
     let below = path.strip_prefix(vault.mounts.kv.as_str());
     let below = below.and_then(|below| below.strip_prefix('/')?.split_once('/'));
     below.is_some_and(|(_, below)| is_within(below, &vault.path_prefix))
-}
-
-/// Whether a path is another one or below it.
-fn is_within(path: &str, other: &str) -> bool {
-    path.strip_prefix(other)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// The other providers of the same server and Vault namespace.

@@ -11,6 +11,14 @@ impl Rig<'_> {
 
     /// The same, at another address.
     pub(crate) fn provider_at(&self, address: &str) -> String {
+        self.provider_with(&format!(
+            "address: {address}, caSecretRef: {{name: vault-ca, namespace: vault, key: ca.crt}}, \
+             auth: {{kubernetes: {{mount: @id@, role: keystead-operator-@id@}}}}"
+        ))
+    }
+
+    /// The same, with these fields of `spec.vault`.
+    pub(crate) fn provider_with(&self, vault: &str) -> String {
         let method = match self.method {
             Method::Jwt => "Jwt",
             Method::Kubernetes => "Kubernetes",
@@ -24,11 +32,7 @@ metadata: {{name: @id@}}
 spec:
   environment: production
   class: @id@
-  vault:
-    address: {address}
-    caSecretRef: {{name: vault-ca, namespace: vault, key: ca.crt}}
-    auth: {{kubernetes: {{mount: @id@, role: keystead-operator-@id@}}}}
-    pathPrefix: @id@
+  vault: {{pathPrefix: @id@, {vault}}}
   workloadAuth: {{method: {method}, mount: {}, audience: vault}}
 ",
             self.mount()
@@ -129,10 +133,14 @@ stringData: {{{key}: \"{value}\"}}
 
 /// A binding that gives an account of namespace `@id@-<space>` services.
 pub(crate) fn binding(space: &str, name: &str, account: &str, services: &[&str]) -> String {
-    let secrets: Vec<String> = services
+    let secrets = services
         .iter()
-        .map(|service| format!("{{name: {service}, service: {service}}}"))
-        .collect();
+        .map(|service| format!("{{name: {service}, service: {service}}}"));
+    binding_of(space, name, account, &secrets.collect::<Vec<_>>())
+}
+
+/// A binding that gives an account of namespace `@id@-<space>` these entries of `secrets`.
+pub(crate) fn binding_of(space: &str, name: &str, account: &str, secrets: &[String]) -> String {
     format!(
         "
 ---

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::super::manifest::{credential, global, namespace, secret, value};
 use super::super::rig::{self, Method, Rig};
-use super::provider::{provider, settled, write};
+use super::provider::{settled, write};
 use crate::stage::Stage;
 
 pub(super) fn every_method(stage: &Stage) -> Result<()> {
@@ -140,7 +140,7 @@ fn declared(rig: &Rig<'_>, auth: &str) -> Result<String> {
     let bed = rig.stage.bed().context("this test needs a bed")?;
     let ca = "caSecretRef: {name: vault-ca, namespace: vault, key: ca.crt}";
     let vault = format!("address: {}, {ca}, auth: {{{auth}}}", bed.vault_address);
-    Ok(provider(rig, &vault))
+    Ok(rig.provider_with(&vault))
 }
 
 /// How many logins succeeded at a mount since.

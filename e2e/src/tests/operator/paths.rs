@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::super::manifest::{account, global, namespace};
+use super::super::manifest::{account, binding_of, global, namespace};
 use super::super::rig::{self, Method, Rig};
 use crate::stage::{PATIENCE, Stage};
 use crate::wait;
@@ -136,17 +136,5 @@ pub(in crate::tests) fn asking(space: &str, name: &str, paths: &[&str]) -> Strin
         .enumerate()
         .map(|(index, path)| format!("{{name: s{index}, path: {path}}}"))
         .collect();
-    format!(
-        "
----
-apiVersion: keystead.dev/v1alpha1
-kind: SecretBinding
-metadata: {{name: {name}, namespace: @id@-{space}}}
-spec:
-  providerRef: {{name: @id@}}
-  serviceAccounts: [web]
-  secrets: [{}]
-",
-        secrets.join(", ")
-    )
+    binding_of(space, name, "web", &secrets)
 }

@@ -18,28 +18,6 @@ const NOBODYS: &str = "-----BEGIN PUBLIC KEY-----\n\
     iTo7Tu6KPAqv7D7gS2XpJFbZiItSs3m9+9Ue6GnvHw/GW2ZZaVtszggXIw==\n\
     -----END PUBLIC KEY-----";
 
-/// The test's provider with these fields of `spec.vault`; pods log in as everywhere.
-pub(super) fn provider(rig: &Rig<'_>, vault: &str) -> String {
-    let method = match rig.method {
-        Method::Jwt => "Jwt",
-        Method::Kubernetes => "Kubernetes",
-    };
-    format!(
-        "
----
-apiVersion: keystead.dev/v1alpha1
-kind: SecretProvider
-metadata: {{name: @id@}}
-spec:
-  environment: production
-  class: @id@
-  vault: {{pathPrefix: @id@, {vault}}}
-  workloadAuth: {{method: {method}, mount: {}, audience: vault}}
-",
-        rig.mount()
-    )
-}
-
 /// Waits until the provider is Ready as it is declared now.
 pub(super) fn settled(rig: &Rig<'_>) -> Result<()> {
     let path = "{.metadata.generation} {.status.observedGeneration} {.status.conditions[?(@.type==\"Ready\")].status}";
@@ -73,7 +51,7 @@ pub(super) fn sealed(stage: &Stage) -> Result<()> {
             namespace("shop", ""),
             account("shop", "web"),
             secret("shop", "vault", "token", &server.token),
-            provider(rig, &vault),
+            rig.provider_with(&vault),
             global(),
             credential("shop", "hubspot", "global", "hubspot", &value("key", "old")),
             binding("shop", "web", "web", &["hubspot"]),

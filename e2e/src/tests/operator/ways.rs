@@ -12,7 +12,7 @@ use super::super::rig::proxy::Tunnels;
 use super::super::rig::server::{Server, Tls};
 use super::super::rig::{self, Method, Rig};
 use super::access;
-use super::provider::{permitted, provider, settled};
+use super::provider::{permitted, settled};
 use crate::bed::pki::{Authority, Subject};
 use crate::stage::{PATIENCE, Stage};
 use crate::wait;
@@ -39,7 +39,7 @@ pub(super) fn certificates(stage: &Stage) -> Result<()> {
         let manifests = [
             namespace("tls", ""),
             secret("tls", "vault", "token", &server.token),
-            provider(rig, &vault),
+            rig.provider_with(&vault),
             global(),
         ];
         rig.apply(&manifests.concat())?;
@@ -78,7 +78,7 @@ pub(super) fn proxy(stage: &Stage) -> Result<()> {
              auth: {{kubernetes: {{mount: @id@, role: keystead-operator-@id@}}}}",
             bed.vault_address, tunnels.address
         );
-        rig.apply(&provider(rig, &vault))?;
+        rig.apply(&rig.provider_with(&vault))?;
         let _operator = rig.operator()?;
         settled(rig)?;
         ensure!(tunnels.opened() > 0, "nothing went through the proxy");
@@ -171,7 +171,7 @@ impl Inside {
              auth: {{appRole: {{roleId: {}, secretIdRef: {{namespace: @id@-shop, name: role, key: id}}}}}}",
             bed.vault_address, self.role_id
         );
-        Ok(provider(rig, &vault))
+        Ok(rig.provider_with(&vault))
     }
 
     /// A pod's sidecar finds the value there, with the config that the webhook would write.

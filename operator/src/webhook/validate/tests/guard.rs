@@ -85,18 +85,24 @@ async fn a_new_namespace_has_a_name_for_a_label() {
     assert_eq!(asked[0].to_string(), "secretscopes/named");
 }
 
-#[tokio::test(start_paused = true)]
-async fn many_objects_are_one_question() {
+/// The known world, with so many more companies that select the same namespaces.
+fn with_companies(count: usize) -> Arc<Known> {
     let world = known();
-    for number in 0..40 {
-        let scope = serde_json::from_value(company(&format!("s{number}"))).unwrap();
+    for number in 0..count {
         let name = format!("s{number}");
+        let scope = serde_json::from_value(company(&name)).unwrap();
         world
             .world
             .write()
             .unwrap()
             .set_scope(&name, Some(Arc::new(scope)));
     }
+    world
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_objects_are_one_question() {
+    let world = with_companies(40);
     let joins = request(Some(json!({})), json!({"company": "acme"}));
     let asked = questions(&world.world.read().unwrap(), &joins).unwrap();
     assert_eq!(asked.len(), 1);
@@ -136,16 +142,7 @@ async fn without_an_answer_nobody_is_a_tenant() {
 #[tokio::test(start_paused = true)]
 async fn questions_are_asked_some_at_a_time() {
     let running = Mutex::new((0, 0));
-    let world = known();
-    for number in 0..20 {
-        let scope = serde_json::from_value(company(&format!("s{number}"))).unwrap();
-        let name = format!("s{number}");
-        world
-            .world
-            .write()
-            .unwrap()
-            .set_scope(&name, Some(Arc::new(scope)));
-    }
+    let world = with_companies(20);
     let joins = request(Some(json!({})), json!({"company": "acme"}));
     let questions = questions(&world.world.read().unwrap(), &joins).unwrap();
     assert_eq!(questions.len(), 21);
