@@ -47,6 +47,8 @@ pub(super) fn changed(stage: &Stage) -> Result<()> {
     for object in &mut objects {
         object["metadata"]["name"] = json!(id);
     }
+    // It stays on the bed, where another's provider must not meet it.
+    objects[0]["spec"]["vault"]["pathPrefix"] = json!(id);
     let list = json!({"apiVersion": "v1", "kind": "List", "items": objects}).to_string();
     stage.apply("-", &list)?;
     for (object, pointer, value) in [
