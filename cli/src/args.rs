@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::{plan, release, validate};
+use crate::{plan, release, resolve, validate};
 use clap::{Parser, Subcommand, ValueEnum};
 use keystead_crds::names;
 use keystead_crds::provider::{DEFAULT_CLASS, WorkloadMethod};
@@ -39,6 +39,10 @@ pub(crate) enum Command {
     ///
     /// Shows what it would do; with --yes it does it. What is in Vault stays there.
     Release(release::Options),
+    /// Show what a pod gets, from which scope, and why; values are masked to their last four characters.
+    ///
+    /// Exit code: 0 everything is there, 1 something is missing, or an error.
+    Resolve(resolve::Options),
     /// Check everything: the kinds, Vault, what is declared, the webhook.
     ///
     /// Exit code: 0 no check failed, 1 one did. What could not be checked is said.

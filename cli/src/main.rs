@@ -7,6 +7,7 @@ mod output;
 mod plan;
 mod progress;
 mod release;
+mod resolve;
 mod validate;
 mod vault;
 mod view;
@@ -45,6 +46,7 @@ fn run(args: Args) -> anyhow::Result<ExitCode> {
             }
             Command::Plan(options) => plan::run(options).await,
             Command::Release(options) => release::run(options).await,
+            Command::Resolve(options) => resolve::run(options).await,
             Command::Validate(options) => validate::run(options).await,
         }
     })

@@ -32,3 +32,35 @@ pub(crate) fn show(
     line(&mut std::io::stdout(), text.trim_end());
     Ok(())
 }
+
+/// Lines of columns as wide as their widest cell; nothing stands after the last one.
+pub(crate) fn table<const N: usize>(rows: &[[String; N]]) -> String {
+    let mut widths = [0; N];
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut text = String::new();
+    for row in rows {
+        let cells = row
+            .iter()
+            .zip(widths)
+            .map(|(cell, width)| format!("{cell:width$}"));
+        let line = cells.collect::<Vec<_>>().join("  ");
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_they_must_be() {
+        let rows = [["KEY", "VALUE"], ["ä", "x"], ["longer", ""]].map(|row| row.map(str::to_owned));
+        assert_eq!(table(&rows), "KEY     VALUE\nä       x\nlonger\n");
+    }
+}

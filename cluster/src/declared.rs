@@ -40,6 +40,7 @@ impl fmt::Display for Unreadable {
 pub async fn fill(client: &Client, world: &mut World) -> Result<Vec<Unreadable>, Problem> {
     for namespace in list::<PartialObjectMeta<Namespace>>(client).await? {
         world.set_namespace(&namespace.name_any(), Some(namespace.labels().clone()));
+        world.set_annotations(&namespace.name_any(), namespace.annotations().clone());
     }
     let mut unreadable = Vec::new();
     for (key, object) in readable::<SecretProvider>(client, &mut unreadable).await? {

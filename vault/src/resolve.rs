@@ -6,13 +6,13 @@ pub use show::{Missing, Shown, show};
 
 use crate::client::Client;
 use crate::error::Error;
-use crate::path::{ApiPath, KvBase, KvPath};
+use crate::path::{ApiPath, KvBase, KvPath, NotAPath};
 use crate::sensitive::Sensitive;
 use futures::stream::{StreamExt as _, TryStreamExt as _};
 use keystead_crds::scope::Level;
 use keystead_crds::sidecar::SecretSource;
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// Requests at once; more cost TLS handshakes and bring nothing.
@@ -59,6 +59,24 @@ pub struct Source {
 /// The values at one place.
 pub type Values = BTreeMap<String, Sensitive<String>>;
 
+/// What one place has.
+#[derive(Clone, Debug)]
+pub struct Layer {
+    /// The place.
+    pub source: Source,
+    /// The newest values there; none where there never were any or the newest version is deleted.
+    pub found: Option<Found>,
+}
+
+/// Values, and which they are.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// By key.
+    pub values: Values,
+    /// The version; none where the engine keeps no versions.
+    pub version: Option<u64>,
+}
+
 /// A value and who served it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Resolved {
@@ -100,26 +118,50 @@ impl Source {
     }
 }
 
+/// Where these secrets are: a service at every scope, in the scopes' order, and a path as it is; each
+/// place once, however many ask for it.
+pub fn sources<'a>(
+    base: &KvBase,
+    scopes: &[ScopeName],
+    asked: impl IntoIterator<Item = &'a SecretSource>,
+) -> Result<Vec<Source>, NotAPath> {
+    let mut sources = Vec::new();
+    for secret in asked.into_iter().collect::<BTreeSet<_>>() {
+        match secret {
+            SecretSource::Service(service) => {
+                let scopes = scopes.iter().cloned();
+                sources.extend(scopes.map(|scope| Source::at_scope(base, service, scope)));
+            }
+            SecretSource::Path(path) => sources.push(Source::at_path(&ApiPath::parse(path)?)),
+        }
+    }
+    Ok(sources)
+}
+
 /// Reads every source, some at once, and resolves each secret. The sources of one secret stand
 /// most specific first. Only "not there" makes a scope fall through: any error is the whole's.
 pub async fn resolve_all(client: &Client, sources: Vec<Source>) -> Result<Secrets, Error> {
-    let layers: Vec<(Source, Option<Values>)> = futures::stream::iter(sources)
+    read_all(client, sources).await.map(resolve)
+}
+
+/// The same without resolving, for who tells what was passed over.
+pub async fn read_all(client: &Client, sources: Vec<Source>) -> Result<Vec<Layer>, Error> {
+    futures::stream::iter(sources)
         .map(|source| async move {
-            let values = read(client, &source).await?;
-            Ok::<_, Error>((source, values))
+            let found = read(client, &source).await?;
+            Ok(Layer { source, found })
         })
         .buffered(PARALLEL_READS)
         .try_collect()
-        .await?;
-    Ok(resolve(layers))
+        .await
 }
 
 /// The pure part: layers in, secrets out.
-pub fn resolve(layers: Vec<(Source, Option<Values>)>) -> Secrets {
+pub fn resolve(layers: Vec<Layer>) -> Secrets {
     let mut secrets = Secrets::new();
-    for (source, values) in layers {
+    for Layer { source, found } in layers {
         let secret = secrets.entry(source.secret).or_default();
-        for (key, value) in values.into_iter().flatten() {
+        for (key, value) in found.into_iter().flat_map(|found| found.values) {
             let origin = source.origin.clone();
             secret.keys.entry(key).or_insert(Resolved { value, origin });
         }
@@ -130,34 +172,36 @@ pub fn resolve(layers: Vec<(Source, Option<Values>)>) -> Secrets {
     secrets
 }
 
-/// The newest values of a source; none where there never were any or the newest version is deleted.
-async fn read(client: &Client, source: &Source) -> Result<Option<Values>, Error> {
+async fn read(client: &Client, source: &Source) -> Result<Option<Found>, Error> {
     let answer: Option<Map<String, Value>> = client.read_optional(&source.path).await?;
-    let values = answer.and_then(|answer| match source.origin {
-        Origin::Path if !is_versioned(&answer) => Some(answer),
+    let found = answer.and_then(|answer| match source.origin {
+        Origin::Path if !is_versioned(&answer) => Some((answer, None)),
         Origin::Path | Origin::Scope(_) => newest(answer),
     });
-    Ok(values.map(|values| {
-        values
+    Ok(found.map(|(values, version)| Found {
+        values: values
             .into_iter()
             .map(|(key, value)| (key, text(value)))
-            .collect()
+            .collect(),
+        version,
     }))
 }
 
 /// Whether an answer is a KV engine's of version 2: the values and what it knows of their version.
 fn is_versioned(answer: &Map<String, Value>) -> bool {
-    let version = answer
-        .get("metadata")
-        .and_then(|metadata| metadata.get("version"));
     let data = answer.get("data");
-    version.is_some_and(Value::is_u64) && data.is_some_and(|data| data.is_object() || data.is_null())
+    version(answer).is_some() && data.is_some_and(|data| data.is_object() || data.is_null())
 }
 
-/// The values in such an answer.
-fn newest(mut answer: Map<String, Value>) -> Option<Map<String, Value>> {
+fn version(answer: &Map<String, Value>) -> Option<u64> {
+    answer.get("metadata")?.get("version")?.as_u64()
+}
+
+/// The values in such an answer, and their version.
+fn newest(mut answer: Map<String, Value>) -> Option<(Map<String, Value>, Option<u64>)> {
+    let version = version(&answer);
     match answer.remove("data") {
-        Some(Value::Object(values)) => Some(values),
+        Some(Value::Object(values)) => Some((values, version)),
         _ => None,
     }
 }
@@ -194,18 +238,23 @@ mod tests {
             .collect()
     }
 
+    fn at(level: Level, values: Option<Values>) -> Layer {
+        Layer {
+            source: source("hubspot", level),
+            found: values.map(|values| Found {
+                values,
+                version: Some(1),
+            }),
+        }
+    }
+
     #[test]
     fn a_company_overrides_one_key_and_inherits_the_other() {
+        let all = values(&[("api_key", "all"), ("base_url", "https://x")]);
         let secrets = resolve(vec![
-            (source("hubspot", Level::Node), None),
-            (
-                source("hubspot", Level::Company),
-                Some(values(&[("api_key", "acme")])),
-            ),
-            (
-                source("hubspot", Level::Global),
-                Some(values(&[("api_key", "all"), ("base_url", "https://x")])),
-            ),
+            at(Level::Node, None),
+            at(Level::Company, Some(values(&[("api_key", "acme")]))),
+            at(Level::Global, Some(all)),
         ]);
         let hubspot = &secrets[&SecretSource::Service("hubspot".into())];
         let keys = &hubspot.keys;
@@ -233,7 +282,11 @@ mod tests {
         .await;
         let paths = ["secret/data/app", "kv1/app", "kv1/none"];
         let sources = paths.map(|path| Source::at_path(&ApiPath::parse(path).unwrap()));
-        let secrets = resolve_all(&server.client(), sources.into()).await.unwrap();
+        let layers = read_all(&server.client(), sources.into()).await.unwrap();
+        let found = layers.iter().map(|layer| layer.found.as_ref());
+        let versions: Vec<_> = found.map(|found| found.and_then(|found| found.version)).collect();
+        assert_eq!(versions, [Some(3), None, None]);
+        let secrets = resolve(layers);
         let keys = |path: &str| {
             let secret = &secrets[&SecretSource::Path(path.into())];
             let pairs = secret
@@ -255,10 +308,10 @@ mod tests {
             let input = layers.iter().map(|layer| {
                 let values = layer.as_ref().map(|map| map.iter()
                     .map(|(key, value)| (key.clone(), Sensitive::from(value.as_str()))).collect());
-                (source("s", Level::Company), values)
+                at(Level::Company, values)
             }).collect();
             let resolved = resolve(input);
-            let service = resolved.get(&SecretSource::Service("s".into()));
+            let service = resolved.get(&SecretSource::Service("hubspot".into()));
             for key in ["a", "b", "c"] {
                 let expected = layers.iter().flatten().find_map(|layer| layer.get(key));
                 let actual = service.and_then(|service| service.keys.get(key));

@@ -66,11 +66,14 @@ impl Overlay {
         match (of("apiVersion").as_str(), of("kind").as_str()) {
             ("v1", "Namespace") => {
                 let name = item["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-                let labels = item["metadata"]["labels"].clone();
-                let mut labels: BTreeMap<String, String> = serde_json::from_value(labels).unwrap_or_default();
+                let texts = |field: &str| -> BTreeMap<String, String> {
+                    serde_json::from_value(item["metadata"][field].clone()).unwrap_or_default()
+                };
+                let mut labels = texts("labels");
                 // The API server adds it.
                 labels.insert("kubernetes.io/metadata.name".into(), name.clone());
                 world.set_namespace(&name, Some(labels));
+                world.set_annotations(&name, texts("annotations"));
             }
             ("v1", "Secret") => {
                 let (key, values) = secret(&item, namespace)?;

@@ -9,7 +9,6 @@ mod shape;
 
 pub(super) use clash::overlap;
 pub use clash::{clash, clash_with_any};
-pub(super) use path::permitted;
 pub use shape::fits;
 
 use super::{defaults, provider, scope};
@@ -24,6 +23,7 @@ use keystead_vault::name::Letter;
 use keystead_vault::object::{AuthRole, Object, Policy, RoleMethod};
 use keystead_vault::path::{ApiPath, KvPath};
 use kube::ResourceExt as _;
+use path::permitted;
 use std::collections::BTreeSet;
 use std::time::Duration;
 

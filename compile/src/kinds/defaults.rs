@@ -23,9 +23,33 @@ const LEAST_MEMORY: &str = "8Mi";
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Effective {
     /// How often values are looked at.
-    pub refresh: Duration,
-    /// What the sidecar asks the node for.
-    pub requests: Requests,
+    pub refresh: Said<Duration>,
+    /// Processor time that the sidecar asks the node for, such as `10m`.
+    pub cpu: Said<String>,
+    /// Memory that it asks for, such as `16Mi`.
+    pub memory: Said<String>,
+}
+
+/// A setting, and who says so.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Said<T> {
+    /// What holds.
+    pub value: T,
+    /// Because of whom.
+    pub by: By,
+}
+
+/// Who may say something, most specific first.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum By {
+    /// The binding of this name.
+    Binding(String),
+    /// An annotation of the namespace.
+    Namespace,
+    /// The provider's `defaults`.
+    Provider,
+    /// Nobody said anything.
+    BuiltIn,
 }
 
 /// Quantities as Kubernetes writes them.
@@ -65,31 +89,66 @@ pub fn effective(
     let own = binding.spec.sidecar.resources.as_ref();
     let defaults = &provider.spec.defaults;
     let shared = defaults.sidecar.as_ref();
-    let refresh = binding.spec.refresh_interval.or_else(|| refresh?.parse().ok());
-    let refresh = refresh
-        .or(defaults.refresh_interval)
-        .map_or(REFRESH, Duration::from);
-    let cpu = own.and_then(|own| own.cpu.as_deref()).or(cpu);
-    let cpu = cpu.or_else(|| shared?.cpu.as_deref());
-    let memory = own.and_then(|own| own.memory.as_deref()).or(memory);
-    let memory = memory.or_else(|| shared?.memory.as_deref());
     let [shortest, longest] = BOUNDS;
+    let refresh = [
+        binding.spec.refresh_interval,
+        refresh.and_then(|refresh| refresh.parse().ok()),
+        defaults.refresh_interval,
+    ];
+    let cpu = [
+        own.and_then(|own| own.cpu.as_deref()),
+        cpu,
+        shared.and_then(|shared| shared.cpu.as_deref()),
+    ];
+    let memory = [
+        own.and_then(|own| own.memory.as_deref()),
+        memory,
+        shared.and_then(|shared| shared.memory.as_deref()),
+    ];
+    let refresh = refresh.map(|said| said.map(|said| Duration::from(said).clamp(shortest, longest)));
     Ok(Effective {
-        refresh: refresh.clamp(shortest, longest),
-        requests: Requests {
-            cpu: cpu.unwrap_or(CPU).to_owned(),
-            memory: memory.unwrap_or(MEMORY).to_owned(),
-        },
+        refresh: first(key, refresh, REFRESH),
+        cpu: first(key, cpu.map(|said| said.map(str::to_owned)), CPU.to_owned()),
+        memory: first(key, memory.map(|said| said.map(str::to_owned)), MEMORY.to_owned()),
     })
+}
+
+/// The first that says something: the binding, its namespace, the provider.
+fn first<T>(binding: &Key, [own, noted, shared]: [Option<T>; 3], built_in: T) -> Said<T> {
+    let (value, by) = match (own, noted, shared) {
+        (Some(value), ..) => (value, By::Binding(binding.name.clone())),
+        (None, Some(value), _) => (value, By::Namespace),
+        (None, None, Some(value)) => (value, By::Provider),
+        (None, None, None) => (built_in, By::BuiltIn),
+    };
+    Said { value, by }
 }
 
 impl Effective {
     /// What holds for a pod of both bindings: the shorter interval, the larger requests.
     #[must_use]
-    pub fn and(self, other: &Self) -> Self {
+    pub fn and(self, other: Self) -> Self {
+        let shorter = other.refresh.value < self.refresh.value;
+        let larger = |one: Said<String>, other: Said<String>| {
+            if is_larger(&other.value, &one.value) {
+                other
+            } else {
+                one
+            }
+        };
         Self {
-            refresh: self.refresh.min(other.refresh),
-            requests: self.requests.at_least(&other.requests),
+            refresh: if shorter { other.refresh } else { self.refresh },
+            cpu: larger(self.cpu, other.cpu),
+            memory: larger(self.memory, other.memory),
+        }
+    }
+
+    /// What the sidecar asks the node for.
+    #[must_use]
+    pub fn requests(&self) -> Requests {
+        Requests {
+            cpu: self.cpu.value.clone(),
+            memory: self.memory.value.clone(),
         }
     }
 }
@@ -98,6 +157,13 @@ impl Requests {
     /// The larger of each.
     #[must_use]
     pub fn at_least(self, other: &Self) -> Self {
+        let larger = |one: String, other: &str| {
+            if is_larger(other, &one) {
+                other.to_owned()
+            } else {
+                one
+            }
+        };
         Self {
             cpu: larger(self.cpu, &other.cpu),
             memory: larger(self.memory, &other.memory),
@@ -105,12 +171,8 @@ impl Requests {
     }
 }
 
-fn larger(one: String, other: &str) -> String {
-    if quantity::parse(other) > quantity::parse(&one) {
-        other.to_owned()
-    } else {
-        one
-    }
+fn is_larger(one: &str, other: &str) -> bool {
+    quantity::parse(one) > quantity::parse(other)
 }
 
 /// What an annotation of the namespace says, if it is there and makes sense.
@@ -178,8 +240,20 @@ mod tests {
     }
 
     fn says(defaults: Value, annotations: &[(&str, &str)], spec: &Value) -> String {
-        let Effective { refresh, requests } = held(defaults, annotations, spec).unwrap();
-        format!("{} {} {}", refresh.as_secs(), requests.cpu, requests.memory)
+        let Effective { refresh, cpu, memory } = held(defaults, annotations, spec).unwrap();
+        let by = |by: &By| match by {
+            By::Binding(name) => format!("binding {name}"),
+            By::Namespace => "namespace".into(),
+            By::Provider => "provider".into(),
+            By::BuiltIn => "built in".into(),
+        };
+        let said = [
+            (format!("{}", refresh.value.as_secs()), refresh.by),
+            (cpu.value, cpu.by),
+            (memory.value, memory.by),
+        ];
+        said.map(|(value, said)| format!("{value} {}", by(&said)))
+            .join(", ")
     }
 
     #[test]
@@ -192,11 +266,40 @@ mod tests {
         ];
         let binding = || json!({"refreshInterval": "30s", "sidecar": {"resources": {"memory": "64Mi"}}});
         let none = || json!({});
-        assert_eq!(says(none(), &[], &none()), "60 10m 16Mi");
-        assert_eq!(says(provider(), &[], &none()), "600 20m 32Mi");
-        assert_eq!(says(provider(), &namespace, &none()), "300 30m 32Mi");
-        assert_eq!(says(provider(), &namespace, &binding()), "30 30m 64Mi");
-        assert_eq!(says(none(), &[], &binding()), "30 10m 64Mi");
+        for (provider, namespace, binding, wanted) in [
+            (
+                none(),
+                &[][..],
+                none(),
+                "60 built in, 10m built in, 16Mi built in",
+            ),
+            (
+                provider(),
+                &[],
+                none(),
+                "600 provider, 20m provider, 32Mi provider",
+            ),
+            (
+                provider(),
+                &namespace,
+                none(),
+                "300 namespace, 30m namespace, 32Mi provider",
+            ),
+            (
+                provider(),
+                &namespace,
+                binding(),
+                "30 binding b, 30m namespace, 64Mi binding b",
+            ),
+            (
+                none(),
+                &[],
+                binding(),
+                "30 binding b, 10m built in, 64Mi binding b",
+            ),
+        ] {
+            assert_eq!(says(provider, namespace, &binding), wanted);
+        }
     }
 
     #[test]
@@ -220,14 +323,24 @@ mod tests {
 
     #[test]
     fn a_pod_of_several_looks_as_often_and_asks_as_much_as_any() {
-        let effective = |seconds, cpu: &str, memory: &str| Effective {
-            refresh: Duration::from_secs(seconds),
-            requests: Requests {
-                cpu: cpu.into(),
-                memory: memory.into(),
-            },
+        fn by<T>(name: &str, value: T) -> Said<T> {
+            let by = By::Binding(name.into());
+            Said { value, by }
+        }
+        let effective = |name, seconds, cpu: &str, memory: &str| Effective {
+            refresh: by(name, Duration::from_secs(seconds)),
+            cpu: by(name, cpu.into()),
+            memory: by(name, memory.into()),
         };
-        let both = effective(30, "0.2", "16Mi").and(&effective(60, "100m", "1Gi"));
-        assert_eq!(both, effective(30, "0.2", "1Gi"));
+        let (one, other) = (
+            effective("a", 30, "0.2", "16Mi"),
+            effective("b", 60, "100m", "1Gi"),
+        );
+        let wanted = Effective {
+            memory: other.memory.clone(),
+            ..one.clone()
+        };
+        assert_eq!(one.clone().and(other.clone()), wanted);
+        assert_eq!(other.and(one), wanted);
     }
 }

@@ -1,7 +1,7 @@
 //! What a pod is shown: the bindings of its service account → the sidecar's config.
 
 use super::binding::{self, Account};
-use super::defaults::{Effective, Requests, effective};
+use super::defaults::{Effective, effective};
 use super::{provider, scope};
 use crate::world::matches;
 use crate::{Key, Problem, World};
@@ -22,8 +22,8 @@ pub struct PodSecrets {
     pub config: Config,
     /// Audience of the projected token.
     pub audience: String,
-    /// What its sidecar asks the node for.
-    pub requests: Requests,
+    /// How often its sidecar looks for changes and what it asks the node for, and because of whom.
+    pub defaults: Effective,
     /// The bindings it comes from.
     pub bindings: Vec<String>,
 }
@@ -90,7 +90,7 @@ pub fn compile(
     let provider = provider::find(world, name)?;
     let mut held = effective(world, provider, key, first)?;
     for (key, binding) in more {
-        held = held.and(&effective(world, provider, key, binding)?);
+        held = held.and(effective(world, provider, key, binding)?);
     }
     let account = Account {
         provider: name.clone(),
@@ -104,7 +104,7 @@ fn secrets_of(
     world: &World,
     account: &Account,
     bindings: &[(&Key, &SecretBinding)],
-    Effective { refresh, requests }: Effective,
+    defaults: Effective,
 ) -> Result<PodSecrets, Problem> {
     let provider = provider::find(world, &account.provider)?;
     let config = Config {
@@ -120,12 +120,12 @@ fn secrets_of(
             .collect(),
         env: bindings.iter().flat_map(|(key, found)| env(key, found)).collect(),
         file_mode: 0,
-        refresh_millis: u64::try_from(refresh.as_millis()).unwrap_or(u64::MAX),
+        refresh_millis: u64::try_from(defaults.refresh.value.as_millis()).unwrap_or(u64::MAX),
     };
     Ok(PodSecrets {
         config,
         audience: provider.spec.workload_auth.audience.clone(),
-        requests,
+        defaults,
         bindings: bindings.iter().map(|(key, _)| key.name.clone()).collect(),
     })
 }

@@ -2,16 +2,16 @@
 //!
 //! It is one for all nodes, so its values are those that the namespace has at Company and Global.
 
-use super::binding::permitted;
+use super::binding::check_paths;
 use super::{defaults, pod, provider, scope};
 use crate::{Key, Problem, World};
 use keystead_crds::condition::Reason;
-use keystead_crds::sidecar::{SecretConfig, SecretSource};
+use keystead_crds::sidecar::SecretConfig;
 use keystead_crds::{Level, SecretBinding, SecretProvider};
 use keystead_vault::Sensitive;
 use keystead_vault::path::KvPath;
-use keystead_vault::resolve::{ScopeName, Secrets, Source, show};
-use std::collections::{BTreeMap, BTreeSet};
+use keystead_vault::resolve::{self, ScopeName, Secrets, Source, show};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Longest sum of values that a Secret takes, in bytes.
@@ -48,28 +48,10 @@ pub fn compile(world: &World, key: &Key, binding: &SecretBinding) -> Result<Opti
         .iter()
         .map(|secret| pod::secret(secret.name.clone(), secret))
         .collect();
-    let base = provider::kv_base(provider);
-    let asked: BTreeSet<&SecretSource> = secrets.iter().map(|secret| &secret.from).collect();
-    let mut sources = Vec::new();
-    for secret in asked {
-        match secret {
-            SecretSource::Service(service) => {
-                sources.extend(
-                    scopes
-                        .iter()
-                        .map(|scope| Source::at_scope(&base, service, scope.clone())),
-                );
-            }
-            SecretSource::Path(path) => {
-                sources.push(Source::at_path(&permitted(
-                    world,
-                    provider,
-                    &key.namespace,
-                    path,
-                )?));
-            }
-        }
-    }
+    check_paths(world, provider, key, binding)?;
+    let asked = secrets.iter().map(|secret| &secret.from);
+    let sources = resolve::sources(&provider::kv_base(provider), &scopes, asked)
+        .map_err(|error| Problem::new(Reason::Invalid, error.to_string()))?;
     Ok(Some(Native {
         key: Key {
             namespace: key.namespace.clone(),
@@ -78,7 +60,7 @@ pub fn compile(world: &World, key: &Key, binding: &SecretBinding) -> Result<Opti
         provider: spec.provider_ref.name.clone(),
         sources,
         secrets,
-        refresh: defaults::effective(world, provider, key, binding)?.refresh,
+        refresh: defaults::effective(world, provider, key, binding)?.refresh.value,
     }))
 }
 

@@ -2,6 +2,7 @@
 
 mod plan;
 mod release;
+mod resolve;
 mod validate;
 
 use std::io::Write as _;
@@ -35,6 +36,10 @@ const TESTS: &[Named] = &[
     (
         "cli: validate counts its checks, and fails when one does",
         validate::both_ways,
+    ),
+    (
+        "cli: resolve tells what a pod gets, from where and why, and no value",
+        resolve::who_gets_what,
     ),
     (
         "cli: release takes the finalizers off, of one class where it is told so",
@@ -96,6 +101,14 @@ impl Answer {
     fn says(self, parts: &[&str]) -> Result<Self> {
         for part in parts {
             ensure!(self.out.contains(part), "{part:?} is missing: {self}");
+        }
+        Ok(self)
+    }
+
+    /// Holds that it said all of these on standard error.
+    fn complains(self, parts: &[&str]) -> Result<Self> {
+        for part in parts {
+            ensure!(self.err.contains(part), "{part:?} is missing: {self}");
         }
         Ok(self)
     }

@@ -74,7 +74,7 @@ pub fn plan(pod: &Value, secrets: PodSecrets, settings: &Settings) -> Result<Vec
     let ours = vec![sidecar::container(
         &pod,
         secrets.config,
-        secrets.requests,
+        secrets.defaults.requests(),
         settings,
     )];
     patch.prepend("/spec", "initContainers", pod.has("initContainers"), ours);

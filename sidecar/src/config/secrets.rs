@@ -5,8 +5,8 @@ use keystead_crds::names;
 use keystead_crds::scope::Level;
 use keystead_crds::sidecar::{Config, SecretConfig, SecretSource, VaultConfig};
 use keystead_vault::path::{ApiPath, KvBase};
-use keystead_vault::resolve::{ScopeName, Source};
-use std::collections::{BTreeMap, BTreeSet};
+use keystead_vault::resolve::{self, ScopeName, Source};
+use std::collections::BTreeMap;
 
 /// Secrets by the name that files and variables mean them by.
 pub(super) fn secrets(config: &Config) -> Result<BTreeMap<String, SecretConfig>, Error> {
@@ -42,18 +42,8 @@ pub(super) fn sources(
         prefix: vault.path_prefix.clone(),
         environment: vault.environment.clone(),
     };
-    let asked: BTreeSet<&SecretSource> = secrets.values().map(|secret| &secret.from).collect();
-    let mut sources = Vec::new();
-    for secret in asked {
-        match secret {
-            SecretSource::Service(service) => {
-                let scopes = scopes.iter().cloned();
-                sources.extend(scopes.map(|scope| Source::at_scope(&base, service, scope)));
-            }
-            SecretSource::Path(path) => sources.push(Source::at_path(&api_path("secrets", path)?)),
-        }
-    }
-    Ok(sources)
+    let asked = secrets.values().map(|secret| &secret.from);
+    resolve::sources(&base, scopes, asked).map_err(|error| field("secrets", &error.to_string()))
 }
 
 /// The secret that a file or variable means is there and shows the key.

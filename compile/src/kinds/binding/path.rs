@@ -7,7 +7,7 @@ use keystead_vault::path::{ApiPath, is_within};
 use kube::ResourceExt as _;
 
 /// A path that bindings of the namespace may name, or why they may not.
-pub(in crate::kinds) fn permitted(
+pub(super) fn permitted(
     world: &World,
     provider: &SecretProvider,
     namespace: &str,

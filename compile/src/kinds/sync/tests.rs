@@ -1,5 +1,6 @@
 use super::*;
 use crate::fixtures::{binding, company, global, provider, world};
+use keystead_crds::sidecar::SecretSource;
 use keystead_vault::resolve::{Origin, Resolved, Secret};
 use serde_json::{Value, json};
 use std::sync::Arc;

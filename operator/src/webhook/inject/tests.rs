@@ -1,8 +1,10 @@
 use super::*;
+use keystead_compile::kinds::defaults::{By, Effective, Said};
 use keystead_crds::scope::Level;
 use keystead_crds::sidecar::{
     CONFIG_VERSION, EnvConfig, ScopeConfig, SecretConfig, SecretSource, VaultConfig,
 };
+use std::time::Duration;
 
 mod random;
 mod refusals;
@@ -45,8 +47,20 @@ pub(in crate::webhook) fn secrets() -> PodSecrets {
     PodSecrets {
         config,
         audience: "vault".to_owned(),
-        requests: requests("10m", "16Mi"),
+        defaults: defaults("10m", "16Mi"),
         bindings: vec!["web".to_owned(), "more".to_owned()],
+    }
+}
+
+fn defaults(cpu: &str, memory: &str) -> Effective {
+    fn built_in<T>(value: T) -> Said<T> {
+        let by = By::BuiltIn;
+        Said { value, by }
+    }
+    Effective {
+        refresh: built_in(Duration::from_mins(1)),
+        cpu: built_in(cpu.to_owned()),
+        memory: built_in(memory.to_owned()),
     }
 }
 
@@ -318,7 +332,7 @@ fn what_its_bindings_ask_for_reaches_the_sidecar() {
     let resources = |containers: Value| {
         let pod = json!({"spec": {"containers": containers}});
         let mut secrets = secrets();
-        secrets.requests = requests("20m", "128Mi");
+        secrets.defaults = defaults("20m", "128Mi");
         let operations = plan(&pod, secrets, &settings()).unwrap();
         patched(&pod, &operations)["spec"]["initContainers"][0]["resources"].clone()
     };

@@ -1,0 +1,322 @@
+//! What a pod gets: what its config asks for, with what was found. A value is told by its end, or not at
+//! all.
+
+use super::subject::Subject;
+use keystead_compile::kinds::defaults::{By, Said};
+use keystead_compile::kinds::pod::PodSecrets;
+use keystead_crds::Level;
+use keystead_crds::names::{
+    FILES_DIR, REFRESH_ANNOTATION, SIDECAR_CPU_ANNOTATION, SIDECAR_MEMORY_ANNOTATION,
+};
+use keystead_crds::sidecar::{Config, SecretConfig, SecretSource};
+use keystead_vault::Sensitive;
+use keystead_vault::resolve::{self, Layer, Missing, Origin, Resolved, ScopeName, Secrets};
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::ExitCode;
+
+/// How much of a value's end is told, in characters.
+const TOLD: usize = 4;
+/// Of a shorter value nothing is told: its end would be too much of it.
+const SHORTEST: usize = 8;
+/// Stands for what is not told, however long that is.
+const MASK: &str = "••••";
+
+/// What a pod gets.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Report {
+    pub(crate) namespace: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) pod: Option<String>,
+    /// Whether the pod has our sidecar.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) injected: Option<bool>,
+    pub(crate) service_account: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) node: Option<String>,
+    pub(crate) provider: String,
+    pub(crate) bindings: Vec<String>,
+    /// Those that are searched, most specific first.
+    pub(crate) scopes: Vec<String>,
+    /// Whether a node's scope would be searched, if a node were known.
+    #[serde(skip)]
+    pub(crate) lacks_node: bool,
+    pub(crate) values: Vec<Shown>,
+    pub(crate) missing: Vec<Lack>,
+    pub(crate) defaults: Defaults,
+}
+
+/// One key of one secret.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Shown {
+    /// Binding and name in it.
+    pub(crate) secret: String,
+    pub(crate) key: String,
+    /// Masked.
+    pub(crate) value: String,
+    /// The scope that serves it, or the path.
+    pub(crate) from: String,
+    /// Where the engine keeps versions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) version: Option<u64>,
+    /// Why it is this one, in words.
+    pub(crate) why: String,
+    /// More specific scopes, which do not have it.
+    pub(crate) not_in: Vec<String>,
+    /// Less specific scopes, which have it, too.
+    pub(crate) overrides: Vec<String>,
+    /// Where the pod finds it.
+    pub(crate) files: Vec<String>,
+    pub(crate) env: Vec<String>,
+}
+
+/// A value that nobody has.
+#[derive(Debug, Serialize)]
+pub(crate) struct Lack {
+    pub(crate) secret: String,
+    /// None where the secret has no keys at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) key: Option<String>,
+    pub(crate) searched: Vec<String>,
+    pub(crate) problem: String,
+    /// Whether the pod can be without.
+    pub(crate) optional: bool,
+}
+
+/// What holds where a binding may be silent.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Defaults {
+    pub(crate) refresh_interval: Setting,
+    pub(crate) sidecar_cpu: Setting,
+    pub(crate) sidecar_memory: Setting,
+}
+
+/// One of them, and who says so.
+#[derive(Debug, Serialize)]
+pub(crate) struct Setting {
+    pub(crate) value: String,
+    pub(crate) from: String,
+}
+
+/// Who has a key of a secret, most specific first, and in which version. The first one serves it.
+type Holders = BTreeMap<(SecretSource, String), Vec<(Origin, Option<u64>)>>;
+
+impl Report {
+    /// What a pod is to get, with what was found.
+    pub(crate) fn new(
+        subject: &Subject,
+        bound: &PodSecrets,
+        provider: &str,
+        scopes: &[ScopeName],
+        layers: Vec<Layer>,
+    ) -> Self {
+        let config = &bound.config;
+        let holders = holders(&layers);
+        let secrets = resolve::resolve(layers);
+        let by_node = config.vault.scopes.iter().any(|scope| scope.level == Level::Node);
+        Self {
+            namespace: subject.namespace.clone(),
+            pod: subject.pod.clone(),
+            injected: subject.injected,
+            service_account: subject.account.clone(),
+            node: subject.node.clone(),
+            provider: provider.to_owned(),
+            bindings: bound.bindings.clone(),
+            scopes: names(scopes),
+            lacks_node: by_node && subject.node.is_none(),
+            values: config
+                .secrets
+                .iter()
+                .flat_map(|asked| values(config, asked, &secrets, &holders))
+                .collect(),
+            missing: config
+                .secrets
+                .iter()
+                .flat_map(|asked| lacks(config, asked, &secrets))
+                .collect(),
+            defaults: Defaults::new(subject, bound, provider),
+        }
+    }
+
+    /// Whether all is there that the pod can't be without.
+    pub(crate) fn code(&self) -> ExitCode {
+        if self.missing.iter().all(|lack| lack.optional) {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl Defaults {
+    fn new(subject: &Subject, bound: &PodSecrets, provider: &str) -> Self {
+        let from = |by: &By, annotation: &str| match by {
+            By::Binding(name) => format!("SecretBinding {name}"),
+            By::Namespace => format!("annotation {annotation} of namespace {}", subject.namespace),
+            By::Provider => format!("SecretProvider {provider}"),
+            By::BuiltIn => "built in".to_owned(),
+        };
+        let quantity = |said: &Said<String>, annotation| Setting {
+            value: said.value.clone(),
+            from: from(&said.by, annotation),
+        };
+        let held = &bound.defaults;
+        Self {
+            refresh_interval: Setting {
+                value: format!("{:?}", held.refresh.value),
+                from: from(&held.refresh.by, REFRESH_ANNOTATION),
+            },
+            sidecar_cpu: quantity(&held.cpu, SIDECAR_CPU_ANNOTATION),
+            sidecar_memory: quantity(&held.memory, SIDECAR_MEMORY_ANNOTATION),
+        }
+    }
+}
+
+fn holders(layers: &[Layer]) -> Holders {
+    let mut holders = Holders::new();
+    for Layer { source, found } in layers {
+        let Some(found) = found else { continue };
+        for key in found.values.keys() {
+            let place = (source.secret.clone(), key.clone());
+            holders
+                .entry(place)
+                .or_default()
+                .push((source.origin.clone(), found.version));
+        }
+    }
+    holders
+}
+
+/// The keys of a secret that the pod is shown.
+fn values(config: &Config, asked: &SecretConfig, secrets: &Secrets, holders: &Holders) -> Vec<Shown> {
+    let Some(found) = secrets.get(&asked.from) else {
+        return Vec::new();
+    };
+    let shown = found
+        .keys
+        .iter()
+        .filter(|(key, _)| asked.keys.is_empty() || asked.keys.contains(key));
+    let value = |(key, resolved): (&String, &Resolved)| {
+        let holders = holders
+            .get(&(asked.from.clone(), key.clone()))
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        let overridden = holders.iter().skip(1).filter_map(|(origin, _)| scope(origin));
+        let before = found
+            .searched
+            .iter()
+            .take_while(|searched| Some(*searched) != scope(&resolved.origin));
+        let (not_in, overrides) = (names(before), names(overridden));
+        Shown {
+            secret: asked.name.clone(),
+            key: key.clone(),
+            value: mask(&resolved.value),
+            from: from(asked, &resolved.origin),
+            version: holders.first().and_then(|(_, version)| *version),
+            why: why(&resolved.origin, &not_in, &overrides),
+            not_in,
+            overrides,
+            files: files(config, asked, key),
+            env: variables(config, asked, key),
+        }
+    };
+    shown.map(value).collect()
+}
+
+fn scope(origin: &Origin) -> Option<&ScopeName> {
+    match origin {
+        Origin::Scope(scope) => Some(scope),
+        Origin::Path => None,
+    }
+}
+
+fn from(asked: &SecretConfig, origin: &Origin) -> String {
+    match (origin, &asked.from) {
+        (Origin::Scope(scope), _) => scope.to_string(),
+        (Origin::Path, SecretSource::Path(place) | SecretSource::Service(place)) => place.clone(),
+    }
+}
+
+fn why(origin: &Origin, not_in: &[String], overrides: &[String]) -> String {
+    let not_in = (!not_in.is_empty()).then(|| format!("not in {}", not_in.join(", ")));
+    let overrides = (!overrides.is_empty()).then(|| format!("overrides {}", overrides.join(", ")));
+    match (not_in, overrides) {
+        (Some(one), Some(other)) => format!("{one}; {other}"),
+        (Some(one), None) | (None, Some(one)) => one,
+        (None, None) if scope(origin).is_none() => "the binding names this path".into(),
+        (None, None) => "no other has it".into(),
+    }
+}
+
+fn files(config: &Config, asked: &SecretConfig, key: &str) -> Vec<String> {
+    let files = config.files.iter().filter(|file| file.secret == asked.name);
+    let files = files.filter(|file| file.key.as_deref().is_none_or(|shown| shown == key));
+    files.map(|file| format!("{FILES_DIR}/{}", file.path)).collect()
+}
+
+fn variables(config: &Config, asked: &SecretConfig, key: &str) -> Vec<String> {
+    let env = config.env.iter();
+    let env = env.filter(|variable| variable.secret == asked.name && variable.key == key);
+    env.map(|variable| variable.name.clone()).collect()
+}
+
+/// What nobody has of what is asked for: by the secret itself, by files, by variables.
+fn lacks(config: &Config, asked: &SecretConfig, secrets: &Secrets) -> Vec<Lack> {
+    let found = secrets.get(&asked.from);
+    let lack = |key: Option<&str>| Lack {
+        secret: asked.name.clone(),
+        key: key.map(str::to_owned),
+        searched: found.map(|found| names(&found.searched)).unwrap_or_default(),
+        problem: Missing::new(secrets, asked, key).to_string(),
+        optional: asked.optional,
+    };
+    let Some(found) = found.filter(|found| !found.keys.is_empty()) else {
+        return vec![lack(None)];
+    };
+    let files = config.files.iter().filter(|file| file.secret == asked.name);
+    let env = config.env.iter().filter(|variable| variable.secret == asked.name);
+    let mut keys: BTreeSet<&str> = asked.keys.iter().map(String::as_str).collect();
+    keys.extend(files.filter_map(|file| file.key.as_deref()));
+    keys.extend(env.map(|variable| variable.key.as_str()));
+    keys.retain(|key| !found.keys.contains_key(*key));
+    keys.into_iter().map(|key| lack(Some(key))).collect()
+}
+
+fn names<'a>(scopes: impl IntoIterator<Item = &'a ScopeName>) -> Vec<String> {
+    scopes.into_iter().map(ToString::to_string).collect()
+}
+
+/// The last four characters, of a value that has at least eight.
+fn mask(value: &Sensitive<String>) -> String {
+    let value = value.expose();
+    let length = value.chars().count();
+    if length < SHORTEST {
+        return MASK.to_owned();
+    }
+    let end: String = value.chars().skip(length - TOLD).collect();
+    // A new line would tear the table, and what moves the cursor could hide a part of it.
+    format!("{MASK}{}", end.escape_debug())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_told_by_its_end_or_not_at_all() {
+        for (value, told) in [
+            ("", MASK),
+            ("hunter2", MASK),
+            ("hunter22", "••••er22"),
+            ("a-very-long-value-indeed", "••••deed"),
+            ("äöüßäöü", MASK),
+            ("äöüßäöüß", "••••äöüß"),
+            ("with-a-line\n", "••••ine\\n"),
+        ] {
+            assert_eq!(mask(&Sensitive::from(value)), told);
+        }
+    }
+}
