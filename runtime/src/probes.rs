@@ -3,6 +3,7 @@
 use crate::shutdown::Shutdown;
 use prometheus::{Registry, TextEncoder};
 use std::convert::Infallible;
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,6 +22,8 @@ pub struct Readiness(Arc<Mutex<Vec<Condition>>>);
 pub struct Condition {
     name: Arc<str>,
     met: Arc<AtomicBool>,
+    /// Why it is not true, where that is known.
+    why: Arc<Mutex<String>>,
 }
 
 /// The server, bound and not yet running.
@@ -53,17 +56,18 @@ impl Readiness {
         let condition = Condition {
             name: name.into(),
             met: Arc::default(),
+            why: Arc::default(),
         };
         self.conditions().push(condition.clone());
         condition
     }
 
-    /// The names of what is not true, in the order they were registered.
-    pub fn missing(&self) -> Vec<Arc<str>> {
+    /// What is not true, in the order it was registered, with the reason where that is known.
+    pub fn missing(&self) -> Vec<String> {
         self.conditions()
             .iter()
             .filter(|c| !c.is_met())
-            .map(|c| Arc::clone(&c.name))
+            .map(ToString::to_string)
             .collect()
     }
 
@@ -77,6 +81,16 @@ impl Readiness {
 impl Condition {
     /// Says whether it is true now.
     pub fn set(&self, met: bool) {
+        self.change(met, "");
+    }
+
+    /// Says that it is not true, and why. The sentence is shown to people.
+    pub fn fail(&self, why: &str) {
+        self.change(false, why);
+    }
+
+    fn change(&self, met: bool, why: &str) {
+        why.clone_into(&mut self.why.lock().unwrap_or_else(PoisonError::into_inner));
         if self.met.swap(met, Ordering::Relaxed) != met {
             tracing::debug!(condition = &*self.name, met, "readiness changed");
         }
@@ -85,6 +99,16 @@ impl Condition {
     /// Whether it is true now.
     pub fn is_met(&self) -> bool {
         self.met.load(Ordering::Relaxed)
+    }
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)?;
+        match &**self.why.lock().unwrap_or_else(PoisonError::into_inner) {
+            "" => Ok(()),
+            why => write!(f, " ({why})"),
+        }
     }
 }
 
@@ -229,8 +253,12 @@ mod tests {
         );
         caches.set(true);
         assert_eq!(get(address, "/readyz").await, (200, "ok\n".to_owned()));
+        certificate.fail("it has ended");
+        let ended = "waiting for: webhook certificate (it has ended)\n".to_owned();
+        assert_eq!(get(address, "/readyz").await, (503, ended));
         certificate.set(false);
-        assert_eq!(get(address, "/readyz").await.0, 503);
+        let waiting = "waiting for: webhook certificate\n".to_owned();
+        assert_eq!(get(address, "/readyz").await, (503, waiting));
 
         let (status, page) = get(address, "/metrics").await;
         assert_eq!(status, 200);

@@ -5,10 +5,11 @@ mod secrets;
 
 use self::secrets::{check_secret, scopes, secrets, sources};
 use crate::files::{FilePath, PathError};
+use crate::render::is_refused;
 use keystead_crds::binding::FileFormat;
 use keystead_crds::names;
 use keystead_crds::sidecar::{CONFIG_VERSION, Config, EnvConfig, FileConfig, SecretConfig, VaultConfig};
-use keystead_vault::resolve::Source;
+use keystead_vault::resolve::{Secret, Secrets, Source};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -245,6 +246,31 @@ impl Settings {
             file_mode: config.file_mode,
             refresh: Duration::from_millis(config.refresh_millis),
         })
+    }
+}
+
+impl Settings {
+    /// The answer to reading them all, where none may be read.
+    pub fn all_refused(&self, why: &keystead_vault::Error) -> Secrets {
+        let refused = |secret: &SecretConfig| {
+            let refused = Secret {
+                refused: Some(why.clone()),
+                ..Secret::default()
+            };
+            (secret.from.clone(), refused)
+        };
+        self.secrets.values().map(refused).collect()
+    }
+
+    /// Whether the file at this path shows a secret that is refused; one that should not be there at all
+    /// counts as such.
+    pub fn shows_refused(&self, path: &FilePath, secrets: &Secrets) -> bool {
+        let Some(Content::Dotenv { secret } | Content::Raw { secret, .. }) = self.files.get(path) else {
+            return true;
+        };
+        self.secrets
+            .get(secret)
+            .is_none_or(|secret| is_refused(secrets, &secret.from))
     }
 }
 

@@ -97,11 +97,6 @@ impl Error {
             Self::Missing(_) | Self::SameName { .. } | Self::Unfit { .. }
         )
     }
-
-    /// Whether Vault refuses the token, by age or by rights.
-    pub fn is_denied(&self) -> bool {
-        matches!(self, Self::Vault(error) if error.is_denied())
-    }
 }
 
 impl fmt::Display for Wanted {

@@ -14,6 +14,8 @@
 //!
 //! All calls block: the volume is memory, and a thread pool would cost more than it could save.
 
+mod keep;
+
 use crate::error::Error;
 use keystead_vault::Sensitive;
 use std::collections::BTreeMap;

@@ -13,6 +13,7 @@ pub struct Metrics {
     auth_failures: IntCounter,
     render_errors: IntCounter,
     last_refresh: IntGauge,
+    refused: IntGauge,
 }
 
 impl Metrics {
@@ -35,12 +36,17 @@ impl Metrics {
             "keystead_last_refresh_timestamp_seconds",
             "When all values were last known to be current, in seconds since 1970; 0 before the first time.",
         )?;
+        let refused = IntGauge::new(
+            "keystead_secrets_refused",
+            "Secrets that were taken away from the pod because Vault refuses them.",
+        )?;
         let build = IntGaugeVec::new(Opts::new("keystead_build_info", "Always 1."), &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         registry.register(Box::new(requests.clone()))?;
         registry.register(Box::new(auth_failures.clone()))?;
         registry.register(Box::new(render_errors.clone()))?;
         registry.register(Box::new(last_refresh.clone()))?;
+        registry.register(Box::new(refused.clone()))?;
         registry.register(Box::new(build))?;
         let (read, unread) = (
             requests.with_label_values(&["ok"]),
@@ -53,6 +59,7 @@ impl Metrics {
             auth_failures,
             render_errors,
             last_refresh,
+            refused,
         })
     }
 
@@ -76,10 +83,16 @@ impl Metrics {
         self.render_errors.inc();
     }
 
+    /// So many secrets are taken away.
+    pub fn refused(&self, count: usize) {
+        self.refused.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
     /// Everything is current.
     pub fn refreshed(&self) {
         let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs();
         self.last_refresh.set(i64::try_from(now).unwrap_or(i64::MAX));
+        self.refused.set(0);
     }
 }
 
@@ -101,6 +114,7 @@ mod tests {
             "vault_secret_requests_total{result=\"error\"} 0",
             "vault_auth_failures_total 0",
             "keystead_render_errors_total 0",
+            "keystead_secrets_refused 0",
             concat!(
                 "keystead_build_info{version=\"",
                 env!("CARGO_PKG_VERSION"),

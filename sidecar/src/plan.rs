@@ -28,13 +28,15 @@ pub enum Step {
     Wait(Instant),
 }
 
-/// What the loop does about an error.
+/// What the loop does about a refusal.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Remedy {
     /// Give the token up, and try again at once with a new one.
     LogInAnew,
-    /// Try again later.
+    /// Keep everything as it is, and try again later.
     TryAgain,
+    /// Access was taken away: so is what needs it. And try again later.
+    TakeAway,
 }
 
 /// Where the sidecar stands.
@@ -47,8 +49,10 @@ pub struct Plan {
     refresh: Instant,
     /// Before this time the token is left alone.
     keep_after: Instant,
-    /// Since when the token in use is the answer to a refusal.
+    /// Since when something is refused.
     refused: Option<Instant>,
+    /// Since when the token in use is the answer to a refusal.
+    renewed: Option<Instant>,
 }
 
 impl Plan {
@@ -61,6 +65,7 @@ impl Plan {
             refresh: now,
             keep_after: now,
             refused: None,
+            renewed: None,
         }
     }
 
@@ -91,6 +96,7 @@ impl Plan {
         self.started = true;
         self.failures = 0;
         self.refused = None;
+        self.renewed = None;
         self.refresh = now
             + self
                 .interval
@@ -102,17 +108,29 @@ impl Plan {
         self.keep_after = now + KEEP_PAUSE;
     }
 
-    /// Something did not work; `denied`, where Vault refused the token.
-    pub fn failed(&mut self, denied: bool, now: Instant) -> Remedy {
-        if denied && self.refused.is_none_or(|since| now >= since + REFUSED_TOKEN_AGE) {
-            self.refused = Some(now);
-            self.refresh = now;
-            return Remedy::LogInAnew;
-        }
+    /// Something did not work, and will be tried again.
+    pub fn failed(&mut self, now: Instant) {
         self.failures = self.failures.saturating_add(1);
         let backoff = if self.started { SERVING } else { STARTING };
         self.refresh = now + backoff.delay(self.failures);
-        Remedy::TryAgain
+    }
+
+    /// Vault answered, and refuses something. It may be the token, which has ended: a new one tells. And
+    /// it may be that Vault was restored and the operator is about to put things right: so a refusal counts
+    /// when it is still there after a refresh interval.
+    pub fn refused(&mut self, now: Instant) -> Remedy {
+        let since = *self.refused.get_or_insert(now);
+        if self.renewed.is_none_or(|since| now >= since + REFUSED_TOKEN_AGE) {
+            self.renewed = Some(now);
+            self.refresh = now;
+            return Remedy::LogInAnew;
+        }
+        self.failed(now);
+        if now >= since + self.interval {
+            Remedy::TakeAway
+        } else {
+            Remedy::TryAgain
+        }
     }
 }
 
@@ -176,7 +194,7 @@ mod tests {
         let now = Instant::now();
         let mut plan = Plan::new(MINUTE, now);
         for failures in 1..50 {
-            assert_eq!(plan.failed(false, now), Remedy::TryAgain);
+            plan.failed(now);
             // No token is always due, and must not undercut the wait.
             let Step::Wait(until) = plan.next(now, now) else {
                 panic!("no wait after failure {failures}")
@@ -190,7 +208,7 @@ mod tests {
         }
         let first = {
             let mut plan = Plan::new(MINUTE, now);
-            plan.failed(false, now);
+            plan.failed(now);
             plan.refresh - now
         };
         assert!(first <= Duration::from_millis(200), "{first:?}");
@@ -201,7 +219,7 @@ mod tests {
         let now = Instant::now();
         let mut plan = started(now);
         for _ in 0..50 {
-            plan.failed(false, now);
+            plan.failed(now);
             assert!(plan.refresh - now <= Duration::from_secs(30));
         }
         assert!(plan.is_started(), "a failure does not undo a start");
@@ -213,18 +231,29 @@ mod tests {
     fn a_refused_token_is_replaced_once_and_then_rarely() {
         let now = Instant::now();
         let mut plan = started(now);
-        assert_eq!(plan.failed(true, now), Remedy::LogInAnew);
+        assert_eq!(plan.refused(now), Remedy::LogInAnew);
         assert_eq!(plan.next(now, now), Step::Refresh, "at once");
-        assert_eq!(plan.failed(true, now), Remedy::TryAgain);
+        assert_eq!(plan.refused(now), Remedy::TryAgain);
         assert!(matches!(plan.next(now, now), Step::Wait(_)));
         let later = now + REFUSED_TOKEN_AGE;
-        assert_eq!(plan.failed(true, later - MINUTE), Remedy::TryAgain);
-        assert_eq!(plan.failed(true, later), Remedy::LogInAnew);
+        assert_eq!(plan.refused(later - MINUTE), Remedy::TakeAway);
+        assert_eq!(plan.refused(later), Remedy::LogInAnew);
         plan.refreshed(later);
-        assert_eq!(
-            plan.failed(true, later),
-            Remedy::LogInAnew,
-            "success ends the streak"
-        );
+        assert_eq!(plan.refused(later), Remedy::LogInAnew, "success ends the streak");
+    }
+
+    #[test]
+    fn a_refusal_counts_when_a_new_token_and_an_interval_have_not_mended_it() {
+        let now = Instant::now();
+        let mut plan = started(now);
+        assert_eq!(plan.refused(now), Remedy::LogInAnew);
+        assert_eq!(plan.refused(now + MINUTE / 2), Remedy::TryAgain);
+        assert_eq!(plan.refused(now + MINUTE), Remedy::TakeAway);
+        // An outage in between says nothing about access.
+        plan.failed(now + MINUTE);
+        assert_eq!(plan.refused(now + MINUTE), Remedy::TakeAway);
+        plan.refreshed(now + MINUTE);
+        assert_eq!(plan.refused(now + 2 * MINUTE), Remedy::LogInAnew);
+        assert_eq!(plan.refused(now + 2 * MINUTE), Remedy::TryAgain, "a new streak");
     }
 }

@@ -8,7 +8,7 @@ use crate::gate::Gate;
 use crate::http;
 use crate::metrics::Metrics;
 use crate::plan::{Plan, Remedy, Step};
-use crate::render::render;
+use crate::render::{Rendered, render};
 use crate::report::Report;
 use crate::source::{Server, Vault};
 use keystead_crds::names;
@@ -141,12 +141,8 @@ impl Pod {
             Step::Keep => self.keep(vault).await,
             Step::Refresh => self.refresh(vault).await,
         };
-        let Err(error) = outcome else { return };
-        let remedy = self.plan.failed(error.is_denied(), Instant::now());
-        if remedy == Remedy::LogInAnew {
-            tracing::debug!(%error, "logging in anew");
-            vault.forget();
-        } else {
+        if let Err(error) = outcome {
+            self.plan.failed(Instant::now());
             say(&mut self.report, &error, self.plan.is_started());
         }
     }
@@ -173,36 +169,93 @@ impl Pod {
             // Again, where the first try did not work.
             self.gate.close()?;
         }
-        self.keep(vault).await?;
-        let secrets = match vault.read().await {
-            Ok(secrets) => secrets,
-            Err(error) => {
-                self.metrics.unread();
-                return Err(error.into());
-            }
+        let secrets = match self.keep(vault).await {
+            Ok(()) => self.read(vault).await?,
+            Err(Error::Vault(error)) if error.is_unknown_role() => self.settings.all_refused(&error),
+            Err(error) => return Err(error),
         };
+        let refusal = secrets.values().find_map(|secret| secret.refused.clone());
+        if let Some(error) = refusal {
+            return self.refused(&secrets, &error.into(), vault);
+        }
         self.metrics.read(vault.reads());
         let written = self.write(&secrets)?;
         self.done(written);
         Ok(())
     }
 
-    /// Everything that goes to disk, in the order that lets nobody see half of it.
-    fn write(&mut self, secrets: &Secrets) -> Result<Written, Error> {
-        let rendered = render(&self.settings, secrets).inspect_err(|error| {
+    async fn read(&mut self, vault: &mut impl Vault) -> Result<Secrets, Error> {
+        let read = vault.read().await.inspect_err(|_| self.metrics.unread())?;
+        if read.values().any(|secret| secret.refused.is_some()) {
+            self.metrics.unread();
+        }
+        Ok(read)
+    }
+
+    /// Vault has answered, and refuses some of the secrets.
+    fn refused(&mut self, secrets: &Secrets, why: &Error, vault: &mut impl Vault) -> Result<(), Error> {
+        match self.plan.refused(Instant::now()) {
+            Remedy::LogInAnew => {
+                tracing::debug!(error = %why, "logging in anew");
+                vault.forget();
+            }
+            Remedy::TryAgain => say(&mut self.report, why, self.plan.is_started()),
+            Remedy::TakeAway => {
+                if !self.plan.is_started() {
+                    say(&mut self.report, why, false);
+                } else if self.report.is_news(&format!("taken away: {why}"), Instant::now()) {
+                    tracing::warn!(error = %why, "access was taken away, and with it the files that need it");
+                }
+                self.take_away(secrets, why)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what shows refused secrets and keeps the rest current. The gate is closed, because a
+    /// container that starts anew would start without them.
+    fn take_away(&mut self, secrets: &Secrets, why: &Error) -> Result<(), Error> {
+        let refused = secrets.values().filter(|secret| secret.refused.is_some());
+        self.metrics.refused(refused.count());
+        self.ready.fail(&why.to_string());
+        self.gate.close()?;
+        match self.render(secrets) {
+            Ok(rendered) => self.put(&rendered).map(drop),
+            // Trouble with other secrets is no reason to leave these.
+            Err(error) => {
+                self.gate.write_env(b"")?;
+                self.tree
+                    .keep(|path| !self.settings.shows_refused(path, secrets))?;
+                Err(error)
+            }
+        }
+    }
+
+    fn render(&self, secrets: &Secrets) -> Result<Rendered, Error> {
+        render(&self.settings, secrets).inspect_err(|error| {
             if error.is_render() {
                 self.metrics.render_error();
             }
-        })?;
+        })
+    }
+
+    fn put(&self, rendered: &Rendered) -> Result<Written, Error> {
         let files = self.tree.write(&rendered.files)?;
         let env = self.gate.write_env(rendered.env.expose().as_bytes())?;
+        Ok(if env == Written::Changed { env } else { files })
+    }
+
+    /// Everything that goes to disk, in the order that lets nobody see half of it.
+    fn write(&mut self, secrets: &Secrets) -> Result<Written, Error> {
+        let rendered = self.render(secrets)?;
+        let written = self.put(&rendered)?;
         self.gate.open()?;
         self.ready.set(true);
         for missing in rendered.left_out.difference(&self.left_out) {
             tracing::info!("{missing}: it is optional, so what would show it is left out");
         }
         self.left_out = rendered.left_out;
-        Ok(if env == Written::Changed { env } else { files })
+        Ok(written)
     }
 
     fn done(&mut self, written: Written) {
@@ -213,10 +266,10 @@ impl Pod {
         let (files, variables) = (self.settings.files.len(), self.settings.env.len());
         if first {
             tracing::info!(files, variables, "the secrets are there");
+        } else if recovered {
+            tracing::info!(files, variables, "the secrets are current again");
         } else if written == Written::Changed {
             tracing::info!(files, variables, "the secrets have changed");
-        } else if recovered {
-            tracing::info!("the secrets are current again");
         }
     }
 

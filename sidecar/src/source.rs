@@ -2,7 +2,7 @@
 
 use crate::config::{Dirs, Settings};
 use keystead_crds::names;
-use keystead_vault::resolve::{Secrets, Source, resolve_all};
+use keystead_vault::resolve::{Secrets, Source, resolve_allowed};
 use keystead_vault::session::Kept;
 use keystead_vault::{Client, Connection, Error, Login, Session};
 use tokio::time::Instant;
@@ -13,7 +13,7 @@ pub(crate) trait Vault {
     fn due(&self) -> Instant;
     /// Logs in or renews where it is time to.
     async fn keep(&mut self) -> Result<Kept, Error>;
-    /// Reads and resolves everything.
+    /// Reads and resolves everything; what Vault refuses is said of each secret.
     async fn read(&mut self) -> Result<Secrets, Error>;
     /// How many requests a [`Self::read`] takes.
     fn reads(&self) -> usize;
@@ -66,7 +66,7 @@ impl Vault for Server {
     }
 
     async fn read(&mut self) -> Result<Secrets, Error> {
-        resolve_all(self.session.client(), self.sources.clone()).await
+        resolve_allowed(self.session.client(), self.sources.clone()).await
     }
 
     fn reads(&self) -> usize {

@@ -174,6 +174,12 @@ impl Error {
         matches!(self, Self::Refused { code: 400, why, .. } if why.contains("check-and-set parameter"))
     }
 
+    /// Whether Vault says that the role to log in with is not there. No other refusal of a login tells
+    /// that access is gone: a `kubernetes` mount answers a bare 403 while it can't reach the API server.
+    pub fn is_unknown_role(&self) -> bool {
+        matches!(self, Self::Login { role, why, .. } if why.contains(&format!("\"{role}\"")))
+    }
+
     /// Whether the token is refused, by age or by rights.
     pub fn is_denied(&self) -> bool {
         matches!(self, Self::Denied { .. })

@@ -66,6 +66,8 @@ pub struct Layer {
     pub source: Source,
     /// The newest values there; none where there never were any or the newest version is deleted.
     pub found: Option<Found>,
+    /// Why Vault does not let the caller read them; none where it does.
+    pub refused: Option<Error>,
 }
 
 /// Values, and which they are.
@@ -89,6 +91,8 @@ pub struct Resolved {
 /// The keys of one secret as a caller sees them, and where they were looked for.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Secret {
+    /// Why Vault lets the caller read none of it; none where it does.
+    pub refused: Option<Error>,
     /// The keys that some place has.
     pub keys: BTreeMap<String, Resolved>,
     /// The scopes that were searched, most specific first; none for a path.
@@ -146,10 +150,34 @@ pub async fn resolve_all(client: &Client, sources: Vec<Source>) -> Result<Secret
 
 /// The same without resolving, for who tells what was passed over.
 pub async fn read_all(client: &Client, sources: Vec<Source>) -> Result<Vec<Layer>, Error> {
+    let mut layers = read_allowed(client, sources).await?;
+    match layers.iter_mut().find_map(|layer| layer.refused.take()) {
+        Some(error) => Err(error),
+        None => Ok(layers),
+    }
+}
+
+/// The same, but for what Vault refuses: that is said of the secrets that need it, and they alone lack
+/// their keys.
+pub async fn resolve_allowed(client: &Client, sources: Vec<Source>) -> Result<Secrets, Error> {
+    read_allowed(client, sources).await.map(resolve)
+}
+
+/// Values are read each time, and not their metadata first: that is as many requests, and one more for
+/// each value that has changed.
+async fn read_allowed(client: &Client, sources: Vec<Source>) -> Result<Vec<Layer>, Error> {
     futures::stream::iter(sources)
         .map(|source| async move {
-            let found = read(client, &source).await?;
-            Ok(Layer { source, found })
+            let (found, refused) = match read(client, &source).await {
+                Ok(found) => (found, None),
+                Err(error) if error.is_denied() => (None, Some(error)),
+                Err(error) => return Err(error),
+            };
+            Ok(Layer {
+                source,
+                found,
+                refused,
+            })
         })
         .buffered(PARALLEL_READS)
         .try_collect()
@@ -159,8 +187,14 @@ pub async fn read_all(client: &Client, sources: Vec<Source>) -> Result<Vec<Layer
 /// The pure part: layers in, secrets out.
 pub fn resolve(layers: Vec<Layer>) -> Secrets {
     let mut secrets = Secrets::new();
-    for Layer { source, found } in layers {
+    for layer in layers {
+        let Layer {
+            source,
+            found,
+            refused,
+        } = layer;
         let secret = secrets.entry(source.secret).or_default();
+        secret.refused = secret.refused.take().or(refused);
         for (key, value) in found.into_iter().flat_map(|found| found.values) {
             let origin = source.origin.clone();
             secret.keys.entry(key).or_insert(Resolved { value, origin });
@@ -168,6 +202,10 @@ pub fn resolve(layers: Vec<Layer>) -> Secrets {
         if let Origin::Scope(scope) = source.origin {
             secret.searched.push(scope);
         }
+    }
+    // What a less specific scope has must not pass for what nobody may see.
+    for secret in secrets.values_mut().filter(|secret| secret.refused.is_some()) {
+        secret.keys.clear();
     }
     secrets
 }
@@ -245,6 +283,7 @@ mod tests {
                 values,
                 version: Some(1),
             }),
+            refused: None,
         }
     }
 
@@ -296,6 +335,59 @@ mod tests {
             pairs.collect::<Vec<_>>().join(" ")
         };
         assert_eq!(paths.map(keys), ["port=5432 user=u", "data=d metadata=m", ""]);
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_of_one_secret_and_an_outage_of_all() {
+        let server = Fake::start(|asked| match asked.path.as_str() {
+            "/v1/kv1/a" | "/v1/kv1/b" => Answer::ok(json!({"data": {"key": "value"}})),
+            "/v1/kv1/refused" => Answer::refused(403, "permission denied"),
+            _ => Answer::refused(503, "Vault is sealed"),
+        })
+        .await;
+        let sources = |paths: &[&str]| {
+            let sources = paths
+                .iter()
+                .map(|path| Source::at_path(&ApiPath::parse(path).unwrap()));
+            sources.collect::<Vec<_>>()
+        };
+        let client = server.client();
+        let asked = sources(&["kv1/a", "kv1/refused", "kv1/b"]);
+        let secrets = resolve_allowed(&client, asked.clone()).await.unwrap();
+        let of = |path: &str| &secrets[&SecretSource::Path(path.into())];
+        assert!(of("kv1/a").refused.is_none() && of("kv1/a").keys.len() == 1);
+        assert!(of("kv1/b").refused.is_none() && of("kv1/b").keys.len() == 1);
+        let refused = of("kv1/refused").refused.as_ref().unwrap();
+        assert_eq!(refused.to_string(), "permission denied: GET kv1/refused");
+        assert!(resolve_all(&client, asked).await.unwrap_err().is_denied());
+        let asked = sources(&["kv1/refused", "kv1/sealed"]);
+        let error = resolve_allowed(&client, asked).await.unwrap_err();
+        assert!(matches!(error, Error::Sealed { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_refused_scope_is_no_reason_to_fall_through() {
+        let denied = || Error::Denied {
+            request: crate::error::Request {
+                method: "GET",
+                path: "kv/data/x".into(),
+            },
+        };
+        let refused = |level| Layer {
+            refused: Some(denied()),
+            ..at(level, None)
+        };
+        let allowed = |level| at(level, Some(values(&[("api_key", "all")])));
+        for layers in [
+            [refused(Level::Company), allowed(Level::Global)],
+            [allowed(Level::Company), refused(Level::Global)],
+        ] {
+            let secrets = resolve(layers.into());
+            let hubspot = &secrets[&SecretSource::Service("hubspot".into())];
+            assert_eq!(hubspot.refused, Some(denied()));
+            assert!(hubspot.keys.is_empty());
+            assert_eq!(hubspot.searched.len(), 2);
+        }
     }
 
     proptest! {

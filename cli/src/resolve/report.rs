@@ -177,7 +177,7 @@ impl Defaults {
 
 fn holders(layers: &[Layer]) -> Holders {
     let mut holders = Holders::new();
-    for Layer { source, found } in layers {
+    for Layer { source, found, .. } in layers {
         let Some(found) = found else { continue };
         for key in found.values.keys() {
             let place = (source.secret.clone(), key.clone());

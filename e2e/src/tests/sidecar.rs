@@ -2,6 +2,7 @@
 //! the policy and the role that the operator made for its account.
 
 mod paths;
+mod refusals;
 
 use std::fs;
 use std::process::Command;
@@ -34,6 +35,14 @@ pub(super) fn tests() -> Vec<Test> {
         Test::on_servers(
             "sidecar: existing paths of both KV versions are shown, only the keys asked for, and what is optional may be missing",
             paths::shown,
+        ),
+        Test::on_servers(
+            "sidecar: what access was taken away from goes, the rest stays current, and all of it comes back",
+            refusals::taken_away,
+        ),
+        Test::on_servers(
+            "sidecar: a sealed Vault changes nothing in the pod",
+            refusals::sealed,
         ),
     ]
 }

@@ -7,7 +7,7 @@ use crate::config::{Content, Settings};
 use crate::envfile::{self, Entry};
 use crate::error::{Error, Wanted};
 use crate::files::Contents;
-use keystead_crds::sidecar::SecretConfig;
+use keystead_crds::sidecar::{SecretConfig, SecretSource};
 use keystead_vault::Sensitive;
 use keystead_vault::resolve::{Missing, Resolved, Secrets, show};
 use std::collections::{BTreeMap, BTreeSet};
@@ -53,6 +53,11 @@ pub fn render(settings: &Settings, secrets: &Secrets) -> Result<Rendered, Error>
     })
 }
 
+/// Whether Vault refuses what a secret shows.
+pub(crate) fn is_refused(secrets: &Secrets, source: &SecretSource) -> bool {
+    secrets.get(source).is_some_and(|secret| secret.refused.is_some())
+}
+
 /// What each secret shows.
 struct View<'a> {
     secrets: &'a Secrets,
@@ -61,7 +66,8 @@ struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    /// What nobody has is an error even where no file shows it: it was asked for.
+    /// What nobody has is an error even where no file shows it: it was asked for. What Vault refuses
+    /// is left to the caller, and shown nowhere.
     fn new(settings: &'a Settings, secrets: &'a Secrets) -> Result<Self, Error> {
         let mut view = Self {
             secrets,
@@ -69,6 +75,9 @@ impl<'a> View<'a> {
             left_out: BTreeSet::new(),
         };
         for (name, asked) in &settings.secrets {
+            if is_refused(secrets, &asked.from) {
+                continue;
+            }
             let shown = show(secrets, asked)?;
             view.left_out
                 .extend(shown.missing.iter().map(ToString::to_string));

@@ -54,6 +54,7 @@ fn secret(pairs: &[(&str, &str)]) -> Secret {
     };
     let pairs = pairs.iter();
     Secret {
+        refused: None,
         keys: pairs
             .map(|(key, value)| ((*key).to_owned(), resolved(value)))
             .collect(),

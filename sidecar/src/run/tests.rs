@@ -1,4 +1,5 @@
 mod fake;
+mod refusals;
 
 use super::*;
 use crate::config::Environment;
@@ -16,8 +17,14 @@ fn environment(dir: &TempDir) -> Environment {
             "address": "http://127.0.0.1:1", "authMount": "jwt", "role": "r", "kvMount": "kv",
             "pathPrefix": "keystead", "environment": "production", "scopes": [{"level": "Global"}],
         },
-        "secrets": [{"name": "crm", "from": {"service": "hubspot"}}],
-        "files": [{"path": "key", "format": "Raw", "secret": "crm", "key": "api_key"}],
+        "secrets": [
+            {"name": "crm", "from": {"service": "hubspot"}},
+            {"name": "app", "from": {"path": "kv1/app"}},
+        ],
+        "files": [
+            {"path": "key", "format": "Raw", "secret": "crm", "key": "api_key"},
+            {"path": "app.env", "format": "Dotenv", "secret": "app"},
+        ],
         "env": [{"name": "CRM_KEY", "secret": "crm", "key": "api_key"}],
         "fileMode": 0o440,
         "refreshMillis": 60_000,

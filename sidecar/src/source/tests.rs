@@ -138,6 +138,9 @@ async fn error(script: Script) -> SidecarError {
     let outcome = async {
         server.keep().await?;
         let secrets = server.read().await?;
+        if let Some(refused) = secrets.values().find_map(|secret| secret.refused.clone()) {
+            return Err(refused.into());
+        }
         crate::render::render(&settings, &secrets)
     };
     outcome.await.unwrap_err()

@@ -143,7 +143,14 @@ mod tests {
                 id: None,
             },
         ];
-        Secrets::from([(from, Secret { keys, searched })])
+        Secrets::from([(
+            from,
+            Secret {
+                keys,
+                searched,
+                refused: None,
+            },
+        )])
     }
 
     fn said(secrets: &Secrets, asked: &SecretConfig) -> String {

@@ -34,6 +34,7 @@ fn found(pairs: &[(&str, &[(&str, &str)])]) -> Secrets {
         origin: Origin::Path,
     };
     let secret = |keys: &[(&str, &str)]| Secret {
+        refused: None,
         keys: keys
             .iter()
             .map(|(key, value)| ((*key).to_owned(), resolved(value)))

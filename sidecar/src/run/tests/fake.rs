@@ -20,6 +20,10 @@ pub(super) struct Fake(pub(super) Rc<RefCell<State>>);
 pub(super) struct State {
     /// What goes wrong next, and how often it does.
     pub(super) troubles: VecDeque<(VaultError, usize)>,
+    /// What becomes of logins.
+    pub(super) login: Option<VaultError>,
+    /// Whether there is a second secret, at an existing path.
+    pub(super) lacks_app: bool,
     pub(super) value: String,
     /// When the token wants to be renewed; none where there is no token.
     due: Option<Instant>,
@@ -49,6 +53,24 @@ impl Fake {
         self.0.borrow_mut().troubles.push_back((error, times));
     }
 
+    /// Everything is well again.
+    pub(super) fn mend(&self) {
+        let mut state = self.0.borrow_mut();
+        state.troubles.clear();
+        (state.login, state.lacks_app) = (None, false);
+    }
+
+    fn next_trouble(&self) -> Option<VaultError> {
+        let mut state = self.0.borrow_mut();
+        let (error, times) = state.troubles.front_mut()?;
+        let error = error.clone();
+        *times -= 1;
+        if *times == 0 {
+            state.troubles.pop_front();
+        }
+        Some(error)
+    }
+
     fn note(&self, call: &'static str) {
         let mut state = self.0.borrow_mut();
         let since = state.start.unwrap().elapsed();
@@ -76,6 +98,9 @@ impl Vault for Fake {
             None => Kept::LoggedIn,
         };
         self.note(if kept == Kept::Renewed { "renew" } else { "log in" });
+        if let Some(error) = self.0.borrow().login.clone() {
+            return Err(error);
+        }
         let mut state = self.0.borrow_mut();
         state.due = Some(Instant::now() + state.period);
         Ok(kept)
@@ -84,27 +109,35 @@ impl Vault for Fake {
     async fn read(&mut self) -> Result<Secrets, VaultError> {
         self.note("read");
         tokio::time::sleep(Duration::from_millis(1)).await;
-        let mut state = self.0.borrow_mut();
-        if let Some((error, times)) = state.troubles.front_mut() {
-            let error = error.clone();
-            *times -= 1;
-            if *times == 0 {
-                state.troubles.pop_front();
-            }
-            return Err(error);
-        }
+        let refused = match self.next_trouble() {
+            Some(error) if !error.is_denied() => return Err(error),
+            refused => refused,
+        };
+        let state = self.0.borrow();
         let scope = ScopeName {
             level: Level::Global,
             id: None,
         };
-        let value = Sensitive::from(state.value.as_str());
-        let origin = Origin::Scope(scope.clone());
-        let secret = Secret {
-            keys: BTreeMap::from([("api_key".to_owned(), Resolved { value, origin })]),
-            searched: vec![scope],
+        let keys = |key: &str, origin| {
+            let value = Sensitive::from(state.value.as_str());
+            BTreeMap::from([(key.to_owned(), Resolved { value, origin })])
         };
-        let service = SecretSource::Service("hubspot".to_owned());
-        Ok(Secrets::from([(service, secret)]))
+        let mut hubspot = Secret {
+            keys: keys("api_key", Origin::Scope(scope.clone())),
+            searched: vec![scope],
+            refused: None,
+        };
+        if refused.is_some() {
+            (hubspot.keys, hubspot.refused) = (BTreeMap::new(), refused);
+        }
+        let mut app = Secret::default();
+        if !state.lacks_app {
+            app.keys = keys("port", Origin::Path);
+        }
+        Ok(Secrets::from([
+            (SecretSource::Service("hubspot".to_owned()), hubspot),
+            (SecretSource::Path("kv1/app".to_owned()), app),
+        ]))
     }
 
     fn reads(&self) -> usize {
