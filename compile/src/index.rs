@@ -1,5 +1,6 @@
 //! Objects found by what they have in common.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::hash::Hash;
 
@@ -16,7 +17,11 @@ impl<P: Eq + Hash, E: Ord> Index<P, E> {
         }
     }
 
-    pub(crate) fn remove(&mut self, place: &P, entry: &E) {
+    pub(crate) fn remove<Q>(&mut self, place: &Q, entry: &E)
+    where
+        P: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
         let Some(entries) = self.0.get_mut(place) else {
             return;
         };
@@ -26,7 +31,11 @@ impl<P: Eq + Hash, E: Ord> Index<P, E> {
         }
     }
 
-    pub(crate) fn at(&self, place: &P) -> &[E] {
+    pub(crate) fn at<Q>(&self, place: &Q) -> &[E]
+    where
+        P: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
         self.0.get(place).map_or(&[], Vec::as_slice)
     }
 

@@ -47,6 +47,8 @@ pub struct World {
     declared: Index<(String, String), (Age, Key)>,
     /// The names of the bindings that name a service account.
     bound: Index<Key, String>,
+    /// The bindings that keep a native Secret, by each service in it.
+    synced: Index<String, Key>,
 }
 
 /// The annotations of namespaces that count.
@@ -109,10 +111,16 @@ impl World {
             for account in accounts(&key, old) {
                 self.bound.remove(&account, &key.name);
             }
+            for service in synced(old) {
+                self.synced.remove(service, &key);
+            }
         }
         if let Some(new) = &object {
             for account in accounts(&key, new) {
                 self.bound.insert(account, key.name.clone());
+            }
+            for service in synced(new) {
+                self.synced.insert(service.clone(), key.clone());
             }
         }
         set(&mut self.bindings, key, object)
@@ -246,6 +254,12 @@ impl World {
             .filter_map(|key| self.bindings.get_key_value(&key))
     }
 
+    /// Every binding that keeps a native Secret with values of a service.
+    pub fn syncing(&self, service: &str) -> impl Iterator<Item = (&Key, &Arc<SecretBinding>)> {
+        let keys = self.synced.at(service).iter();
+        keys.filter_map(|key| self.bindings.get_key_value(key))
+    }
+
     /// Who declares a service at a scope, oldest first. Only the oldest is heard.
     pub fn who_declares(&self, scope: &str, service: &str) -> impl Iterator<Item = &Key> {
         let declared = self.declared.at(&(scope.to_owned(), service.to_owned()));
@@ -309,6 +323,12 @@ fn place(credential: &Credential) -> (String, String) {
 fn accounts<'a>(key: &'a Key, binding: &'a SecretBinding) -> impl Iterator<Item = Key> + 'a {
     let names = binding.spec.service_accounts.iter();
     names.map(|name| Key::new(&key.namespace, name))
+}
+
+/// The services whose values a native Secret of the binding holds.
+fn synced(binding: &SecretBinding) -> impl Iterator<Item = &String> {
+    let secrets = binding.spec.sync.iter().flat_map(|_| &binding.spec.secrets);
+    secrets.filter_map(|secret| secret.service.as_ref())
 }
 
 impl Key {

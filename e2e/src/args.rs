@@ -140,6 +140,8 @@ pub enum Row {
     Credentials,
     /// The same with SecretBindings, each of a service account of its own
     Bindings,
+    /// SecretBindings that keep a native Secret each
+    Sync,
     /// Ten times as many, half of them bindings; and an operator that has nothing to do
     Many,
     /// Memory beside five times as many big Secrets of others

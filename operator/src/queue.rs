@@ -135,6 +135,11 @@ impl Queue {
         self.changed.notify_one();
     }
 
+    /// How many units wait, for now or for later.
+    pub fn waiting(&self) -> usize {
+        self.with(|state| state.order.len())
+    }
+
     fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
         act(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -69,12 +69,9 @@ pub fn fed_by(world: &World, provider: &SecretProvider, path: &KvPath) -> Vec<Ke
     let (base, name) = (provider::kv_base(provider), provider.metadata.name.as_deref());
     let name = name.unwrap_or_default();
     let service = path.path.rsplit('/').next().unwrap_or_default();
-    let bindings = world.bindings().filter(|(_, found)| {
-        let spec = &found.spec;
-        let mut services = spec.secrets.iter().filter_map(|secret| secret.service.as_deref());
-        spec.sync.is_some() && spec.provider_ref.name == name && services.any(|named| named == service)
-    });
-    let fed = bindings.filter(|(key, _)| {
+    let bindings = world.syncing(service);
+    let fed = bindings.filter(|(_, found)| found.spec.provider_ref.name == name);
+    let fed = fed.filter(|(key, _)| {
         let scopes = scopes(world, name, &key.namespace).unwrap_or_default();
         let mut paths = scopes
             .iter()

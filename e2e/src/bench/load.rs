@@ -16,6 +16,8 @@ const HANDS: usize = 8;
 const CHUNK: usize = 100;
 /// The namespace of all objects, and of the Secret that Credentials take their value from.
 const SPACE: &str = "shop";
+/// The service of all bindings.
+const SERVICE: &str = "hubspot";
 
 /// What the operator is given to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +26,8 @@ pub(super) enum Load {
     Credentials,
     /// SecretBindings, each of a service account of its own.
     Bindings,
+    /// The same, each with a native Secret.
+    Synced,
 }
 
 impl Load {
@@ -31,7 +35,7 @@ impl Load {
     pub(super) const fn plural(self) -> &'static str {
         match self {
             Self::Credentials => "credentials",
-            Self::Bindings => "secretbindings",
+            Self::Bindings | Self::Synced => "secretbindings",
         }
     }
 
@@ -39,7 +43,7 @@ impl Load {
     pub(super) fn places(self, rig: &Rig<'_>) -> Vec<String> {
         match self {
             Self::Credentials => vec![rig.kv("data", "production/global/all/")],
-            Self::Bindings => {
+            Self::Bindings | Self::Synced => {
                 let role = rig.role(&space(rig), "");
                 vec![
                     format!("sys/policies/acl/{role}"),
@@ -63,16 +67,22 @@ impl Load {
                     "keys": [{ "name": "api_key", "from": { "secretKeyRef": { "name": "values", "key": "api_key" } } }],
                 },
             }),
-            Self::Bindings => json!({
-                "apiVersion": "keystead.dev/v1alpha1",
-                "kind": "SecretBinding",
-                "metadata": metadata,
-                "spec": {
-                    "providerRef": { "name": id },
-                    "serviceAccounts": [name],
-                    "secrets": [{ "name": "hubspot", "service": "hubspot" }],
-                },
-            }),
+            Self::Bindings | Self::Synced => {
+                let mut binding = json!({
+                    "apiVersion": "keystead.dev/v1alpha1",
+                    "kind": "SecretBinding",
+                    "metadata": metadata,
+                    "spec": {
+                        "providerRef": { "name": id },
+                        "serviceAccounts": [name],
+                        "secrets": [{ "name": "hubspot", "service": SERVICE }],
+                    },
+                });
+                if self == Self::Synced {
+                    binding["spec"]["sync"] = json!({ "secretName": name });
+                }
+                binding
+            }
         }
     }
 }
@@ -85,6 +95,11 @@ pub(super) fn space(rig: &Rig<'_>) -> String {
 /// Declares what all objects need, and so many of a kind.
 pub(super) fn declare(rig: &Rig<'_>, bed: &Bed, load: Load, count: usize) -> Result<()> {
     let (id, space) = (rig.id.as_str(), space(rig));
+    if load == Load::Synced {
+        let mut values = Load::Credentials.object(id, &space, 0);
+        values["spec"]["service"] = json!(SERVICE);
+        create(bed, 1, |_| values.clone())?;
+    }
     create(bed, count, |number| load.object(id, &space, number))
 }
 

@@ -256,9 +256,11 @@ impl Audit {
 }
 
 impl Answered {
-    /// Whether it changed something. The operator's own token is not an object of anybody's.
+    /// Whether it changed something. The operator's own token is not an object of anybody's, and what
+    /// that may do is asked by a request that changes nothing, though it looks like one.
     pub(super) fn wrote(&self) -> bool {
-        !matches!(self.request.operation.as_str(), "read" | "list") && !self.is_own_token()
+        let asks = self.request.path == "sys/capabilities-self";
+        !matches!(self.request.operation.as_str(), "read" | "list") && !self.is_own_token() && !asks
     }
 
     /// Whether it is about the operator's own login: that, its renewal, lookup and end.

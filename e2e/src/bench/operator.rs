@@ -87,6 +87,7 @@ impl Bench {
         match row {
             Row::Credentials => starts(self, report, row, Load::Credentials),
             Row::Bindings => starts(self, report, row, Load::Bindings),
+            Row::Sync => starts(self, report, row, Load::Synced),
             Row::Many => many(self, report),
             Row::Foreign => foreign(self, report),
         }

@@ -37,7 +37,7 @@ pub(super) async fn reconcile(context: &Arc<Context>, account: &Account) -> Resu
     }
     result.map(|()| {
         if exists {
-            Next::After(resync())
+            Next::After(resync(context))
         } else {
             Next::OnChange
         }

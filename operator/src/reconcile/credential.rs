@@ -60,7 +60,7 @@ pub(super) async fn reconcile(context: &Arc<Context>, key: &Key) -> Result<Next,
     })
     .await?;
     let wait = match outcome {
-        Ok(_) => resync(),
+        Ok(_) => resync(context),
         Err(problem) if problem.reason == Reason::NotFound && is_for_people(&object) => jitter(PEOPLE),
         Err(problem) => return Err(problem),
     };

@@ -74,7 +74,8 @@ pub(super) fn same_place<'a>(one: &'a str, other: &'a str) -> Option<Overlap<'a>
     }
 }
 
-/// The other bindings to the provider that name one of the accounts for the same pods.
+/// The other bindings to the provider that name one of the accounts for the same pods; one that names
+/// several comes up for each.
 fn neighbours<'a>(
     world: &'a World,
     key: &'a Key,
@@ -83,12 +84,12 @@ fn neighbours<'a>(
     let spec = &binding.spec;
     // Most bindings give a few files or variables, and one that gives none can't clash.
     let gives = !spec.files.is_empty() || !spec.env.is_empty();
-    let others = gives.then(|| world.bindings_in(&key.namespace));
-    others.into_iter().flatten().filter(move |(other, found)| {
+    let accounts = spec.service_accounts.iter().filter(move |_| gives);
+    let others = accounts.flat_map(|account| world.bindings_of(&key.namespace, account));
+    others.filter(move |(other, found)| {
         *other != key
             && found.spec.provider_ref == spec.provider_ref
             && found.spec.pod_selector == spec.pod_selector
-            && shared(binding, found).is_some()
     })
 }
 
