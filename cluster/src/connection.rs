@@ -90,8 +90,7 @@ async fn identity(
     let mut parts = Vec::new();
     for name in ["tls.crt", "tls.key"] {
         let place = SecretKeyReference {
-            namespace: secret.namespace.clone(),
-            name: secret.name.clone(),
+            secret: secret.clone(),
             key: name.into(),
         };
         parts.push(key(values, "clientCertificateRef", &place).await?);
@@ -110,7 +109,10 @@ async fn key(
     field: &str,
     place: &SecretKeyReference,
 ) -> Result<Sensitive<String>, Problem> {
-    let value = values.secret_key(&place.namespace, &place.name, &place.key).await;
+    let secret = &place.secret;
+    let value = values
+        .secret_key(&secret.namespace, &secret.name, &place.key)
+        .await;
     value.map_err(|error| Problem::new(error.reason(), format!("spec.vault.{field}: {error}")))
 }
 

@@ -13,24 +13,6 @@ pub struct NameRef {
     pub name: String,
 }
 
-/// One key of a Secret in another namespace, as cluster-scoped kinds name it.
-#[derive(Clone, Debug, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
-pub struct SecretKeyReference {
-    /// Name of the Secret.
-    #[schemars(length(min = 1, max = 253))]
-    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$')")
-        .message("name must be the name of a Secret: lower-case letters, digits, '-' and '.'"))]
-    pub name: String,
-    /// Namespace of the Secret.
-    #[schemars(length(min = 1, max = 63))]
-    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')")
-        .message("namespace must be the name of a namespace: lower-case letters, digits and '-'"))]
-    pub namespace: String,
-    /// Key in the Secret's data.
-    #[schemars(length(min = 1, max = 253))]
-    pub key: String,
-}
-
 /// A Secret in another namespace, as cluster-scoped kinds name it.
 #[derive(Clone, Debug, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
 pub struct SecretReference {
@@ -44,6 +26,17 @@ pub struct SecretReference {
     #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')")
         .message("namespace must be the name of a namespace: lower-case letters, digits and '-'"))]
     pub namespace: String,
+}
+
+/// One key of a Secret in another namespace, as cluster-scoped kinds name it.
+#[derive(Clone, Debug, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
+pub struct SecretKeyReference {
+    /// The Secret.
+    #[serde(flatten)]
+    pub secret: SecretReference,
+    /// Key in the Secret's data.
+    #[schemars(length(min = 1, max = 253))]
+    pub key: String,
 }
 
 /// What a sidecar asks the node for.

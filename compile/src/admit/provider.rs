@@ -1,13 +1,12 @@
 //! `SecretProvider`: a place of its own, and no way around its own rules.
 
 use super::{Admit, collect, readable};
-use crate::kinds::provider::check_auth;
+use crate::kinds::provider::{check_auth, keeper};
 use crate::{Problem, World};
 use keystead_crds::SecretProvider;
 use keystead_crds::condition::Reason;
-use keystead_crds::provider::{AllowedPath, VaultConnection};
+use keystead_crds::provider::AllowedPath;
 use keystead_vault::client::holds_certificates;
-use keystead_vault::path::is_within;
 use kube::ResourceExt as _;
 
 impl Admit for SecretProvider {
@@ -66,8 +65,7 @@ fn own_place(world: &World, provider: &SecretProvider) -> Result<(), Problem> {
 
 /// No path leads to what scopes keep apart; an entry for it would only promise that.
 fn no_values_of_ours(world: &World, provider: &SecretProvider, path: &AllowedPath) -> Result<(), Problem> {
-    let mut all = neighbours(world, provider).chain([provider]);
-    match all.find(|owner| is_among_values(&path.prefix, &owner.spec.vault)) {
+    match keeper(world, provider, &path.prefix) {
         None => Ok(()),
         Some(owner) => Err(Problem::new(
             Reason::Invalid,
@@ -81,14 +79,6 @@ fn no_values_of_ours(world: &World, provider: &SecretProvider, path: &AllowedPat
             ),
         )),
     }
-}
-
-/// Whether a path is among a provider's values. In the API of the KV engine a segment that says what
-/// is asked for (`data`, `metadata`, …) stands between the mount and the path.
-fn is_among_values(path: &str, vault: &VaultConnection) -> bool {
-    let below = path.strip_prefix(vault.mounts.kv.as_str());
-    let below = below.and_then(|below| below.strip_prefix('/')?.split_once('/'));
-    below.is_some_and(|(_, below)| is_within(below, &vault.path_prefix))
 }
 
 /// The other providers of the same server and Vault namespace.

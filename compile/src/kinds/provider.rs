@@ -7,9 +7,10 @@ use keystead_crds::names::is_dns_label;
 use keystead_crds::provider::{RoleLogin, WorkloadMethod};
 use keystead_vault::hcl::{self, OperatorPolicy, is_plain_path, is_plain_segment};
 use keystead_vault::name::Prefix;
-use keystead_vault::path::KvBase;
+use keystead_vault::path::{KvBase, is_within};
 use keystead_vault::rights::Right;
 use kube::ResourceExt as _;
+use std::iter;
 use std::sync::Arc;
 
 /// A provider by name, or who waits for what.
@@ -65,6 +66,34 @@ pub fn kv_base(provider: &SecretProvider) -> KvBase {
     }
 }
 
+/// The provider whose values a path leads to, by whatever endpoint of the KV engine: read by path they
+/// would be read past the scopes. Two addresses may be one server, so they don't count; a Vault
+/// namespace does, and a path may lead into one below.
+pub(crate) fn keeper<'a>(
+    world: &'a World,
+    provider: &'a SecretProvider,
+    path: &str,
+) -> Option<&'a SecretProvider> {
+    let place = absolute(provider, path);
+    let others = world.providers().map(AsRef::as_ref);
+    // An earlier state of it may stand in the world.
+    let others = others.filter(|other: &&SecretProvider| other.name_any() != provider.name_any());
+    iter::once(provider).chain(others).find(|other| {
+        let vault = &other.spec.vault;
+        let below = place.strip_prefix(&absolute(other, &vault.mounts.kv));
+        let below = below.and_then(|rest| rest.strip_prefix('/')?.split_once('/'));
+        below.is_some_and(|(_endpoint, below)| is_within(below, &vault.path_prefix))
+    })
+}
+
+/// A path of a provider, from Vault's root namespace.
+fn absolute(provider: &SecretProvider, path: &str) -> String {
+    match provider.spec.vault.namespace.as_deref() {
+        Some(namespace) => format!("{}/{path}", namespace.trim_matches('/')),
+        None => path.to_owned(),
+    }
+}
+
 /// Where all its names begin.
 pub fn prefix(world: &World, provider: &SecretProvider) -> Prefix {
     Prefix {
@@ -107,13 +136,9 @@ pub fn secrets(provider: &SecretProvider) -> impl Iterator<Item = Key> {
         app_role,
         vault.auth.token_secret_ref.as_ref(),
     ];
-    let keys = keys.into_iter().flatten().map(|key| (&key.namespace, &key.name));
-    let whole = vault.client_certificate_ref.as_ref();
-    let whole = whole.map(|secret| (&secret.namespace, &secret.name));
-    keys.chain(whole).map(|(namespace, name)| Key {
-        namespace: namespace.clone(),
-        name: name.clone(),
-    })
+    let secrets = keys.into_iter().flatten().map(|key| &key.secret);
+    let secrets = secrets.chain(&vault.client_certificate_ref);
+    secrets.map(|secret| Key::new(&secret.namespace, &secret.name))
 }
 
 /// What the operator's token must be allowed to do.

@@ -135,6 +135,19 @@ fn no_path_opens_what_scopes_keep_apart() {
         messages(&world, &with_paths(&["team/kv/data/ours"])),
         Vec::<String>::new()
     );
+    // Two addresses may be one server, and a path may lead into a Vault namespace below.
+    let mut below = provider("below");
+    below.spec.vault.address = "https://by-another-name:8200".into();
+    below.spec.vault.namespace = Some("team/".into());
+    let world = self::world([below], []);
+    let refused = messages(&world, &with_paths(&["team/kv/data/keystead"]));
+    assert!(refused[0].contains("kv/data/keystead is where SecretProvider below keeps its values"));
+    // What it kept before is its own no more.
+    let mut world = alone();
+    world.set_provider("p", Some(provider("p").into()));
+    let mut moved = with_paths(&["kv/data/keystead"]);
+    moved.spec.vault.path_prefix = "new".into();
+    assert_eq!(messages(&world, &moved), Vec::<String>::new());
 }
 
 #[test]
