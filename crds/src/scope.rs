@@ -64,7 +64,8 @@ pub struct SecretScopeSpec {
     /// Who is a member: of a Company its namespaces, and users and groups of the HTTP API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub members: Option<Members>,
-    /// In which namespaces Credentials may declare values for this scope.
+    /// In which namespaces Credentials may declare values for this scope. Of a Company never those that
+    /// are members of another.
     pub writers: Namespaces,
 }
 

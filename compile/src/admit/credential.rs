@@ -1,7 +1,7 @@
 //! `Credential`: by whom it may be declared, once, and of a size that Vault takes.
 
 use super::{Admit, collect};
-use crate::kinds::credential;
+use crate::kinds::scope;
 use crate::{Key, Problem, World};
 use keystead_crds::condition::Reason;
 use keystead_crds::{Credential, SecretScope};
@@ -43,11 +43,11 @@ fn size(credential: &Credential) -> Result<(), Problem> {
 
 /// The namespace may declare it, and nobody else who may does.
 fn declared(world: &World, key: &Key, credential: &Credential, scope: &SecretScope) -> Result<(), Problem> {
-    credential::may_declare(world, scope, &key.namespace)?;
+    scope::may_declare(world, scope, &key.namespace)?;
     let (scope_name, service) = (&credential.spec.scope_ref.name, &credential.spec.service);
-    let writers = &scope.spec.writers.namespace_selector;
     let mut others = world.who_declares(scope_name, service);
-    match others.find(|other| *other != key && world.selects(writers, &other.namespace)) {
+    let may = |other: &Key| scope::may_declare(world, scope, &other.namespace).is_ok();
+    match others.find(|other| *other != key && may(other)) {
         None => Ok(()),
         Some(other) => Err(Problem::new(
             Reason::Conflict,

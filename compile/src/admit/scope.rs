@@ -28,13 +28,14 @@ impl Admit for SecretScope {
             found.map_or(Ok(()), |provider| scope::has_level(provider, self)),
             members_of_one(world, self),
             writers_of_no_other(world, self),
+            members_write_for_no_other(world, self),
         ])
     }
 }
 
 /// No other scope of its provider has its level and id.
 fn alone(world: &World, scope: &SecretScope) -> Result<(), Problem> {
-    let mut twins = others(world, scope).filter(|other| scope::are_twins(scope, other));
+    let mut twins = scope::others(world, scope).filter(|other| scope::are_twins(scope, other));
     let Some(twin) = twins.next() else {
         return Ok(());
     };
@@ -58,7 +59,7 @@ fn alone(world: &World, scope: &SecretScope) -> Result<(), Problem> {
 /// No namespace is a member of two companies.
 fn members_of_one(world: &World, scope: &SecretScope) -> Result<(), Problem> {
     let members: Vec<&str> = served(world, scope).collect();
-    let shared = companies(world, scope).find_map(|other| {
+    let shared = scope::companies(world, scope).find_map(|other| {
         let mut members = members.iter();
         members
             .find(|namespace| scope::has_member(world, other, namespace))
@@ -79,17 +80,9 @@ fn members_of_one(world: &World, scope: &SecretScope) -> Result<(), Problem> {
 
 /// A company's values are declared by itself, or in a namespace that belongs to no company.
 fn writers_of_no_other(world: &World, scope: &SecretScope) -> Result<(), Problem> {
-    if scope::members(scope).is_none() {
-        return Ok(());
-    }
-    let writers = &scope.spec.writers.namespace_selector;
-    let stranger = companies(world, scope).find_map(|other| {
-        let mut strangers = served(world, other).filter(|namespace| {
-            world.selects(writers, namespace) && !scope::has_member(world, scope, namespace)
-        });
-        strangers.next().map(|namespace| (other, namespace))
-    });
-    match stranger {
+    let mut companies = scope::companies(world, scope);
+    let found = companies.find_map(|other| Some((other, stranger(world, scope, other)?)));
+    match found {
         None => Ok(()),
         Some((other, namespace)) => Err(Problem::new(
             Reason::Invalid,
@@ -102,6 +95,31 @@ fn writers_of_no_other(world: &World, scope: &SecretScope) -> Result<(), Problem
     }
 }
 
+/// The same, where the other company was there first.
+fn members_write_for_no_other(world: &World, scope: &SecretScope) -> Result<(), Problem> {
+    let mut companies = scope::companies(world, scope);
+    let found = companies.find_map(|other| Some((other, stranger(world, other, scope)?)));
+    match found {
+        None => Ok(()),
+        Some((other, namespace)) => Err(Problem::new(
+            Reason::Invalid,
+            format!(
+                "spec.members selects namespace {namespace}, which spec.writers of SecretScope {0} selects, too: it would \
+                 declare values for another company; narrow the writers of {0} first",
+                other.name_any()
+            ),
+        )),
+    }
+}
+
+/// A member of one company that may write for another, of which it is no member.
+fn stranger<'a>(world: &'a World, written: &SecretScope, company: &'a SecretScope) -> Option<&'a str> {
+    let writers = &written.spec.writers.namespace_selector;
+    scope::members(written)?;
+    served(world, company)
+        .find(|namespace| world.selects(writers, namespace) && !scope::has_member(world, written, namespace))
+}
+
 /// The members of a company that its provider admits: to the others nobody gives anything. None
 /// while the provider is not there, because it is not known whom it will admit.
 fn served<'a>(world: &'a World, scope: &SecretScope) -> impl Iterator<Item = &'a str> {
@@ -111,20 +129,6 @@ fn served<'a>(world: &'a World, scope: &SecretScope) -> impl Iterator<Item = &'a
     members.filter(move |namespace| {
         provider.is_some_and(|provider| provider::admit(world, provider, namespace).is_ok())
     })
-}
-
-/// The provider's other companies that serve.
-fn companies<'a>(world: &'a World, scope: &'a SecretScope) -> impl Iterator<Item = &'a SecretScope> {
-    others(world, scope).filter(|other| {
-        scope::members(other).is_some() && !scope::are_twins(scope, other) && !scope::is_doubled(world, other)
-    })
-}
-
-fn others<'a>(world: &'a World, scope: &'a SecretScope) -> impl Iterator<Item = &'a SecretScope> {
-    world
-        .scopes_of(&scope.spec.provider_ref.name)
-        .map(AsRef::as_ref)
-        .filter(|other| other.name_any() != scope.name_any())
 }
 
 #[cfg(test)]

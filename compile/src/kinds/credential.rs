@@ -35,7 +35,7 @@ pub fn compile(world: &World, key: &Key, credential: &Credential) -> Result<KvSe
             format!("SecretScope {}: {}", spec.scope_ref.name, problem.message),
         )
     })?;
-    may_declare(world, scope, &key.namespace)?;
+    scope::may_declare(world, scope, &key.namespace)?;
     check_first(world, scope, key, credential)?;
     let path = path(provider, scope, credential);
     let again = asked(credential);
@@ -111,10 +111,9 @@ fn check_first(
     credential: &Credential,
 ) -> Result<(), Problem> {
     let (scope_name, service) = (&credential.spec.scope_ref.name, &credential.spec.service);
-    let writers = &scope.spec.writers.namespace_selector;
     // Whoever may not declare here does not stand in the way of those who may.
     let mut declared = world.who_declares(scope_name, service);
-    match declared.find(|other| world.selects(writers, &other.namespace)) {
+    match declared.find(|other| scope::may_declare(world, scope, &other.namespace).is_ok()) {
         Some(first) if first != key => Err(Problem::new(
             Reason::Conflict,
             format!(
@@ -124,20 +123,6 @@ fn check_first(
         )),
         _ => Ok(()),
     }
-}
-
-/// Whether credentials of a namespace may declare values at a scope.
-pub(crate) fn may_declare(world: &World, scope: &SecretScope, namespace: &str) -> Result<(), Problem> {
-    if world.selects(&scope.spec.writers.namespace_selector, namespace) {
-        return Ok(());
-    }
-    Err(Problem::new(
-        Reason::NotPermitted,
-        format!(
-            "SecretScope {} does not let namespace {namespace} declare values: its spec.writers selects other labels",
-            scope.name_any()
-        ),
-    ))
 }
 
 fn value(credential: &Key, key: &CredentialKey, again: Option<&str>) -> Result<ValueRef, Problem> {

@@ -88,6 +88,58 @@ pub(crate) fn has_member(world: &World, scope: &SecretScope, namespace: &str) ->
     members(scope).is_some_and(|selector| world.selects(selector, namespace))
 }
 
+/// Whether credentials of a namespace may declare values at a scope. A company's are declared by itself,
+/// or in a namespace that belongs to no company.
+pub(crate) fn may_declare(world: &World, scope: &SecretScope, namespace: &str) -> Result<(), Problem> {
+    let why = if !world.selects(&scope.spec.writers.namespace_selector, namespace) {
+        "its spec.writers selects other labels".to_owned()
+    } else if let Some(other) = other_company(world, scope, namespace) {
+        format!(
+            "the namespace is a member of SecretScope {}, and would declare them for another company: narrow \
+             spec.writers, and declare them elsewhere",
+            other.name_any()
+        )
+    } else {
+        return Ok(());
+    };
+    Err(Problem::new(
+        Reason::NotPermitted,
+        format!(
+            "SecretScope {} does not let namespace {namespace} declare values: {why}",
+            scope.name_any()
+        ),
+    ))
+}
+
+/// The other company that serves a namespace, where the scope is of a company that does not.
+fn other_company<'a>(world: &'a World, scope: &'a SecretScope, namespace: &str) -> Option<&'a SecretScope> {
+    members(scope).filter(|members| !world.selects(members, namespace))?;
+    let provider = world.provider(&scope.spec.provider_ref.name)?;
+    provider::admit(world, provider, namespace).ok()?;
+    others(world, scope)
+        .find(|other| has_member(world, other, namespace) && is_company_beside(world, scope, other))
+}
+
+/// The provider's other companies that serve.
+pub(crate) fn companies<'a>(
+    world: &'a World,
+    scope: &'a SecretScope,
+) -> impl Iterator<Item = &'a SecretScope> {
+    others(world, scope).filter(|other| is_company_beside(world, scope, other))
+}
+
+fn is_company_beside(world: &World, scope: &SecretScope, other: &SecretScope) -> bool {
+    members(other).is_some() && !are_twins(scope, other) && !is_doubled(world, other)
+}
+
+/// The provider's other scopes.
+pub(crate) fn others<'a>(world: &'a World, scope: &'a SecretScope) -> impl Iterator<Item = &'a SecretScope> {
+    world
+        .scopes_of(&scope.spec.provider_ref.name)
+        .map(AsRef::as_ref)
+        .filter(|other| other.name_any() != scope.name_any())
+}
+
 /// Whether two scopes stand for the same place in Vault.
 pub(crate) fn are_twins(one: &SecretScope, other: &SecretScope) -> bool {
     let (one, other) = (&one.spec, &other.spec);
@@ -100,8 +152,7 @@ pub(crate) fn is_doubled(world: &World, scope: &SecretScope) -> bool {
 }
 
 fn older_twin<'a>(world: &'a World, scope: &'a SecretScope) -> Option<&'a SecretScope> {
-    let mut others = world.scopes_of(&scope.spec.provider_ref.name).map(AsRef::as_ref);
-    others.find(|other: &&SecretScope| are_twins(scope, other) && is_older(*other, scope))
+    others(world, scope).find(|other| are_twins(scope, other) && is_older(*other, scope))
 }
 
 #[cfg(test)]

@@ -82,7 +82,9 @@ fn a_namespace_is_of_one_company() {
     set_members(&mut third, LabelSelector::default());
     let why = "spec.members selects namespace acme-shop, which is a member of SecretScope acme already, and a namespace \
                belongs to one company: narrow the selector, or change the namespace's labels";
-    assert_eq!(messages(&world, &third), [why]);
+    let writes = "spec.members selects namespace acme-secrets, which spec.writers of SecretScope acme selects, too: it \
+                  would declare values for another company; narrow the writers of acme first";
+    assert_eq!(messages(&world, &third), [why, writes]);
     assert_eq!(third.problems(&world)[0].reason, Reason::Ambiguous);
 
     // What the provider does not admit is served by neither.
@@ -109,6 +111,32 @@ fn a_company_is_not_written_by_another() {
     let mut everyone = global("everyone", "p");
     everyone.spec.writers.namespace_selector = LabelSelector::default();
     assert_eq!(messages(&world, &everyone), Vec::<String>::new());
+}
+
+#[test]
+fn a_new_company_is_told_of_writers_that_were_too_wide() {
+    let mut world = world([provider("p")], []);
+    let mut acme = company("acme", "p", "acme", 1);
+    acme.spec.writers.namespace_selector = LabelSelector::default();
+    label(&mut world, "acme-shop", &[("company", "acme")]);
+    label(&mut world, "globex-shop", &[("company", "globex")]);
+    assert_eq!(
+        messages(&world, &acme),
+        Vec::<String>::new(),
+        "nobody else is there"
+    );
+    world.set_scope("acme", Some(acme.into()));
+    assert_eq!(
+        messages(&world, &company("globex", "p", "globex", 2)),
+        [
+            "spec.members selects namespace globex-shop, which spec.writers of SecretScope acme selects, too: it would \
+             declare values for another company; narrow the writers of acme first"
+        ]
+    );
+    assert_eq!(
+        messages(&world, &company("other", "p", "other", 2)),
+        Vec::<String>::new()
+    );
 }
 
 #[test]

@@ -81,6 +81,47 @@ fn who_may_not_declare_blocks_nobody() {
 }
 
 #[test]
+fn nobody_declares_for_another_company() {
+    let mut acme = company("acme", "p", "acme", 1);
+    acme.spec.writers.namespace_selector = <_>::default();
+    let mut world = world([provider("p")], [acme, company("globex", "p", "globex", 2)]);
+    let add_by = |world: &mut World, namespace: &str, age| {
+        let credential = credential(namespace, "hubspot", "acme", "hubspot", age);
+        world.set_credential(Key::of(&credential), Some(Arc::new(credential)));
+    };
+    for (namespace, company) in [
+        ("globex-shop", "globex"),
+        ("acme-shop", "acme"),
+        ("nobodys", "none"),
+    ] {
+        world.set_namespace(
+            namespace,
+            Some([("company".to_owned(), company.to_owned())].into()),
+        );
+    }
+    let compiled = |world: &World, namespace: &str| {
+        let key = Key::new(namespace, "hubspot");
+        compile(world, &key, world.credential(&key).unwrap())
+    };
+    add_by(&mut world, "globex-shop", 1);
+    add_by(&mut world, "acme-shop", 2);
+    let problem = compiled(&world, "globex-shop").unwrap_err();
+    assert_eq!(problem.reason, Reason::NotPermitted);
+    assert_eq!(
+        problem.message,
+        "SecretScope acme does not let namespace globex-shop declare values: the namespace is a member of SecretScope \
+         globex, and would declare them for another company: narrow spec.writers, and declare them elsewhere"
+    );
+    assert!(
+        compiled(&world, "acme-shop").is_ok(),
+        "the older one may not, and stands in nobody's way"
+    );
+    world.set_credential(Key::new("acme-shop", "hubspot"), None);
+    add_by(&mut world, "nobodys", 3);
+    assert!(compiled(&world, "nobodys").is_ok());
+}
+
+#[test]
 fn only_writers_declare() {
     let mut world = acme();
     world.set_namespace("acme-secrets", Some(BTreeMap::new()));

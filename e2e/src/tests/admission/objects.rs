@@ -51,6 +51,19 @@ fn scopes(webhook: &Webhook<'_>) -> Result<()> {
         "spec.writers selects namespace @id@-rival, a member of SecretScope @id@-globex: it would declare values for \
          another company; select namespaces of this company, or of none",
     )?;
+    webhook.rig.apply(
+        &[
+            namespace("late", "company: @id@-late"),
+            company("wide", "wide", "company: wide", "company: late"),
+        ]
+        .concat(),
+    )?;
+    webhook.rig.ready(&["secretscope/@id@-wide"])?;
+    webhook.refuses(
+        &company("late", "late", "company: late", "writes: late"),
+        "spec.members selects namespace @id@-late, which spec.writers of SecretScope @id@-wide selects, too: it would \
+         declare values for another company; narrow the writers of @id@-wide first",
+    )?;
     webhook.refuses(
         &scope("node", "level: Node, id: n1"),
         "spec.level: Node needs a provider with workloadAuth.method Jwt, and SecretProvider @id@ has Kubernetes",
@@ -167,6 +180,10 @@ pub(super) fn slipped_past(stage: &Stage) -> Result<()> {
             company("a", "acme", "company: acme", "writes: acme"),
             company("b", "acme", "company: acme", "writes: acme"),
             company("c", "other", "company: acme", "writes: other"),
+            namespace("rival", "company: @id@-rival"),
+            company("d", "rival", "company: rival", "writes: rival"),
+            company("e", "wide", "company: wide", "company: rival"),
+            credential("rival", "three", "e", "hubspot", &value("api_key", "z")),
             credential("secrets", "one", "a", "hubspot", &value("api_key", "x")),
             credential("secrets", "two", "a", "hubspot", &value("api_key", "y")),
             account("shop", "web"),
@@ -181,6 +198,12 @@ pub(super) fn slipped_past(stage: &Stage) -> Result<()> {
             "False",
             "Conflict",
             "Credential @id@-secrets/one is older",
+        )?;
+        rig.says(
+            "credential/three -n @id@-rival",
+            "False",
+            "NotPermitted",
+            "the namespace is a member of SecretScope @id@-d, and would declare them for another company",
         )?;
         rig.says(
             "secretbinding/web -n @id@-shop",
