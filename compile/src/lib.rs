@@ -7,6 +7,8 @@ pub mod kinds;
 pub mod pause;
 mod problem;
 pub mod quantity;
+#[cfg(test)]
+mod random;
 pub mod world;
 
 pub use problem::Problem;
