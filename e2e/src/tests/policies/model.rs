@@ -75,10 +75,8 @@ fn asked_for(
             services.extend(binding.services.iter().filter(|name| !is_strange(name)));
             paths.extend(binding.paths.iter().filter(|path| {
                 let below = |prefix: &str| **path == prefix || path.starts_with(&format!("{prefix}/"));
-                provider
-                    .opens
-                    .iter()
-                    .any(|(prefix, who)| below(prefix) && picks(who, labels))
+                let mut opens = provider.opens.iter();
+                !is_strange(path) && opens.any(|(prefix, who)| below(prefix) && picks(who, labels))
             }));
         }
     }

@@ -23,11 +23,12 @@ pub(super) const PATHS: [&str; 4] = [
     "secret/data/team-1/app",
     "database/creds/app",
 ];
-const OPENED: [&str; 4] = [
+const OPENED: [&str; 5] = [
     "secret/data/team",
     "secret/data/team-1",
     "secret",
     "database/creds",
+    "sys",
 ];
 /// What labels say, and what selectors ask for.
 const LABELS: [&str; 2] = ["company", "also"];
@@ -53,6 +54,14 @@ const STRANGE_SPACES: [&str; 2] = ["SHOP", "shop.web"];
 /// Likewise for providers.
 const STRANGE_PROVIDERS: [&str; 2] = ["P", "p.s.shop"];
 const STRANGE_PREFIXES: [&str; 2] = ["+", "a/.."];
+/// Likewise for existing paths, each below one that may be open.
+const STRANGE_PATHS: [&str; 5] = [
+    "secret/data/*",
+    "secret/data/+/app",
+    "secret/../kv/data",
+    "secret/data/team\" {",
+    "sys/policies/acl",
+];
 
 /// All that is declared.
 #[derive(Clone, Debug, Default)]
@@ -130,6 +139,7 @@ pub(super) fn is_strange(name: &str) -> bool {
         &STRANGE_SPACES,
         &STRANGE_PROVIDERS,
         &STRANGE_PREFIXES,
+        &STRANGE_PATHS,
     ]
     .concat()
     .contains(&name)
@@ -218,7 +228,7 @@ fn binding() -> impl Strategy<Value = Binding> {
         which_provider(),
         btree_set(mostly(&ACCOUNTS, &STRANGE), 1..=2),
         btree_set(mostly(&SERVICES, &STRANGE), 0..=3),
-        btree_set(select(&PATHS[..]), 0..=0),
+        btree_set(mostly(&PATHS, &STRANGE_PATHS), 0..=1),
     )
         .prop_map(|(space, provider, accounts, services, paths)| Binding {
             space,
