@@ -5,6 +5,13 @@ use anyhow::{Result, ensure};
 use super::{NAMESPACE, SHOPS, expect, file, file_becomes, install};
 use crate::stage::Stage;
 
+/// Everything of ours.
+const DECLARED: &str = "kubectl get keystead -A -o name";
+/// Every finalizer there.
+const FINALIZERS: &str =
+    "kubectl get keystead -A -o 'jsonpath={range .items[*]}{.metadata.finalizers[*]}{end}'";
+const FINALIZER: &str = "keystead.dev/cleanup";
+
 pub(super) fn secret_changes(stage: &Stage) -> Result<()> {
     let patch = r#"{"stringData": {"token": "new-key-of-acme"}}"#;
     stage.show(&format!(
@@ -37,7 +44,11 @@ pub(super) fn node_overrides(stage: &Stage) -> Result<()> {
 }
 
 pub(super) fn uninstall(stage: &Stage) -> Result<()> {
-    let before = pods(stage)?;
+    let (before, declared) = (pods(stage)?, stage.ask(DECLARED)?);
+    stage.tell(
+        "The value of acme's Credential would go with it, so it has a finalizer, and nobody to take it off once the operator is gone.",
+    );
+    expect("the finalizers", &stage.show(FINALIZERS)?, FINALIZER)?;
     stage.show(&format!(
         "helm uninstall keystead --namespace {NAMESPACE} --wait --timeout 60s"
     ))?;
@@ -46,6 +57,11 @@ pub(super) fn uninstall(stage: &Stage) -> Result<()> {
         &format!("kubectl -n {NAMESPACE} get pods -o name"),
         str::is_empty,
     )?;
+    stage.tell("Before it went it let go of everything; what is declared stays, and so do the values.");
+    expect("the finalizers", &stage.show(FINALIZERS)?, "")?;
+    expect("what is declared", &stage.ask(DECLARED)?, &declared)?;
+    let value = "bao kv get -mount=kv -field=api_key keystead/production/company/acme/hubspot";
+    expect("acme's value", &stage.ask(value)?, "new-key-of-acme")?;
     stage.show("kubectl get pods -A")?;
     expect("the applications' pods", &pods(stage)?, &before)?;
     for shop in SHOPS {
@@ -89,6 +105,9 @@ pub(super) fn reinstall(stage: &Stage) -> Result<()> {
     for shop in SHOPS {
         file_becomes(stage, shop, "hubspot/api_key", "key-of-the-node")?;
     }
+    stage.until("acme's Credential is held again", FINALIZERS, |found| {
+        found == FINALIZER
+    })?;
     expect("the policies in Vault", &written()?, &policies)?;
     expect("the applications' pods", &pods(stage)?, &before)
 }
