@@ -41,7 +41,7 @@ pub fn images(folder: &Path) -> Result<Vec<Program>> {
         let package = format!("keystead-{short}");
         let binary = build(&package)?;
         let image = Image {
-            name: format!("keystead.dev/{short}:{VERSION}"),
+            name: image(short),
             files: [(
                 package.clone(),
                 Node::File(0o755, fs::read(&binary).context("read a built program")?),
@@ -67,6 +67,11 @@ pub fn images(folder: &Path) -> Result<Vec<Program>> {
         });
     }
     Ok(images)
+}
+
+/// The name of `operator`'s or `sidecar`'s image, as the Helm chart has it.
+pub fn image(short: &str) -> String {
+    format!("keystead.dev/{short}:{VERSION}")
 }
 
 /// Builds `kubectl-keystead` for this machine and answers where it is.

@@ -2,6 +2,7 @@
 //! under it a class, a cluster, namespaces, a path and auth mounts in Vault. So no run sees another.
 
 mod audit;
+pub(crate) mod chart;
 mod inside;
 pub(crate) mod manifest;
 pub(crate) mod program;
@@ -18,6 +19,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 pub(crate) use self::audit::is_by;
+use self::chart::RELEASE;
 pub(crate) use self::inside::{Inside, inside};
 use self::program::{Program, free_port};
 use crate::stage::{PATIENCE, Stage};
@@ -106,12 +108,10 @@ metadata: {name: @id@}
 apiVersion: v1
 kind: ServiceAccount
 metadata: {name: keystead-vault-reviewer, namespace: @id@}
----
-apiVersion: v1
-kind: ServiceAccount
-metadata: {name: operator, namespace: @id@}
 ",
         )?;
+        self.grant("")?;
+        self.write_kubeconfig()?;
         let reviewer = self
             .stage
             .ask(&format!("kubectl -n {id} create token keystead-vault-reviewer"))?;
@@ -133,12 +133,12 @@ metadata: {name: operator, namespace: @id@}
         };
         self.stage.ask(&format!(
             "kubectl-keystead bootstrap --yes --cluster {id} --prefix {id} --operator-namespace {id} \
-             --operator-service-account operator --operator-mount {id} --workload-method {method} --workload-mount {}",
+             --operator-service-account {RELEASE} --operator-mount {id} --workload-method {method} --workload-mount {}",
             self.mount()
         ))?;
         fs::write(
             self.path("operator.jwt"),
-            self.service_account_token(id, "operator")?,
+            self.service_account_token(id, RELEASE)?,
         )?;
         Ok(())
     }
@@ -171,6 +171,11 @@ metadata: {name: operator, namespace: @id@}
     /// Runs a command; `@id@` in it is this test's name.
     pub(crate) fn ask(&self, line: &str) -> Result<String> {
         self.stage.show(&line.replace("@id@", &self.id))
+    }
+
+    /// The same, not shown.
+    fn ask_quietly(&self, line: &str) -> Result<String> {
+        self.stage.ask(&line.replace("@id@", &self.id))
     }
 
     /// A token by which an account logs in to Vault.
@@ -236,21 +241,6 @@ metadata: {name: operator, namespace: @id@}
         })
     }
 
-    /// The same as an account of this test's own namespace, with the rights that this has.
-    pub(crate) fn operator_as(&self, account: &str) -> Result<Program> {
-        let mut config: Value =
-            serde_json::from_str(&self.stage.ask("kubectl config view --raw --flatten -o json")?)?;
-        let token = self
-            .stage
-            .ask(&format!("kubectl -n {} create token {account}", self.id))?;
-        config["users"][0]["user"] = json!({"token": token});
-        let file = self.path("kubeconfig");
-        fs::write(&file, config.to_string())?;
-        self.started("operator", |command| {
-            command.env("KUBECONFIG", &file);
-        })
-    }
-
     fn started(&self, name: &str, more: impl FnOnce(&mut Command)) -> Result<Program> {
         let (mut operator, probe) = self.start(name, more)?;
         let log = self.path(&format!("{name}.log"));
@@ -273,10 +263,11 @@ metadata: {name: operator, namespace: @id@}
         Ok((operator, probe))
     }
 
-    /// Gives an operator the arguments that make it this test's.
+    /// Gives an operator the arguments that make it this test's, and the chart's rights.
     pub(crate) fn prepare(&self, command: &mut Command, admin_port: u16) {
         command
             .env("KEYSTEAD_LOG_FORMAT", "text")
+            .env("KUBECONFIG", self.path("kubeconfig"))
             .args(["--cluster", &self.id, "--class", &self.id])
             .arg("--vault-token-file")
             .arg(self.path("operator.jwt"))

@@ -8,6 +8,7 @@ mod kinds;
 mod lifecycle;
 mod operator;
 mod own;
+mod pods;
 mod policies;
 mod report;
 mod sidecar;
@@ -125,6 +126,7 @@ fn all() -> Vec<Test> {
         operator::tests(),
         cli::tests(),
         sidecar::tests(),
+        pods::tests(),
         lifecycle::tests(),
     ];
     tests.splice(1..1, servers.into_iter().flatten());

@@ -3,6 +3,7 @@
 use anyhow::{Result, ensure};
 
 use super::run_here;
+use crate::rig::chart::RELEASE;
 use crate::rig::manifest::{account, binding, company, credential, namespace, scope, value};
 use crate::rig::program::free_port;
 use crate::rig::{self, Method, Rig};
@@ -12,18 +13,16 @@ pub(super) fn both_ways(stage: &Stage) -> Result<()> {
     rig::run(stage, "valid", Method::Jwt, |rig| {
         declare(rig)?;
         install(rig)?;
-        let port = free_port()?;
+        let (port, configuration) = (free_port()?, format!("{RELEASE}.{}", rig.id));
         let mut operator = rig.operator_with(&[
             "--namespace",
             &rig.id,
             "--service",
             "webhook",
-            "--tls-secret",
-            "webhook-tls",
             "--webhook-configuration",
-            &rig.id,
+            &configuration,
             "--validating-webhook-configuration",
-            &rig.id,
+            &configuration,
             "--webhook-listen",
             &format!("127.0.0.1:{port}"),
             "--sidecar-image",
@@ -74,7 +73,7 @@ fn install(rig: &Rig<'_>) -> Result<()> {
 ---
 apiVersion: admissionregistration.k8s.io/v1
 kind: {kind}
-metadata: {{name: @id@}}
+metadata: {{name: {RELEASE}.@id@}}
 webhooks:
 - name: none.keystead.dev
   clientConfig: {{service: {{name: webhook, namespace: @id@}}}}
@@ -90,10 +89,6 @@ webhooks:
         .map(hook)
         .concat();
     let rest = "
----
-apiVersion: v1
-kind: Secret
-metadata: {name: webhook-tls, namespace: @id@}
 ---
 apiVersion: v1
 kind: Service
@@ -122,7 +117,7 @@ spec:
       containers:
       - name: operator
         image: none.invalid/none
-        args: [--cluster=@id@, --class=@id@, --service=webhook, --tls-secret=webhook-tls, --webhook-configuration=@id@, --validating-webhook-configuration=@id@]
+        args: [--cluster=@id@, --class=@id@, --service=webhook, --tls-secret=keystead-webhook-tls, --webhook-configuration=keystead.@id@, --validating-webhook-configuration=keystead.@id@]
 ";
     rig.apply(&(hooks + rest))
 }

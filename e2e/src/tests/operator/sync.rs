@@ -11,6 +11,8 @@ use crate::stage::{PATIENCE, Stage};
 use crate::wait;
 
 const WEB: &str = "secretbinding/web -n @id@-shop";
+/// Of the chart.
+const ENABLED: &str = "--set sync.enabled=true";
 const CRM: &str = "{name: crm, service: hubspot}";
 /// Of postgres only the password, because both have a key `user`.
 const PASSWORD: &str = "{name: db, service: postgres, keys: [password]}";
@@ -18,6 +20,7 @@ const PASSWORD: &str = "{name: db, service: postgres, keys: [password]}";
 pub(super) fn follows(stage: &Stage) -> Result<()> {
     rig::run(stage, "sync", Method::Kubernetes, |rig| {
         declare(rig)?;
+        rig.grant(ENABLED)?;
         rig.apply(&synced("web", &[CRM, PASSWORD], "native"))?;
         let mut operator = rig.operator()?;
         rig.ready(&[WEB])?;
@@ -59,6 +62,7 @@ pub(super) fn follows(stage: &Stage) -> Result<()> {
 pub(super) fn of_others(stage: &Stage) -> Result<()> {
     rig::run(stage, "mine", Method::Kubernetes, |rig| {
         declare(rig)?;
+        rig.grant(ENABLED)?;
         rig.apply(&secret("shop", "mine", "token", "of-a-person"))?;
         rig.apply(&synced("web", &[CRM], "mine"))?;
         let mut operator = rig.operator()?;
@@ -109,11 +113,10 @@ pub(super) fn without_the_right(stage: &Stage) -> Result<()> {
     rig::run(stage, "right", Method::Kubernetes, |rig| {
         declare(rig)?;
         rig.apply(&synced("web", &[CRM], "native"))?;
-        rig.apply(&rights(rig, "")?)?;
-        let _operator = rig.operator_as("keystead")?;
+        let _operator = rig.operator()?;
         let sentence = "the operator may not write Secret @id@-shop/native: set sync.enabled in the chart";
         rig.says(WEB, "False", "KubernetesError", sentence)?;
-        rig.apply(&rights(rig, "--set sync.enabled=true")?)?;
+        rig.grant(ENABLED)?;
         rig.ready(&[WEB])?;
         rig.apply(&credential(
             "shop",
@@ -128,16 +131,6 @@ pub(super) fn without_the_right(stage: &Stage) -> Result<()> {
         gone(rig, "native")?;
         rig.ready(&[WEB])
     })
-}
-
-/// What a chart with these options gives the operator's account, `keystead` in the test's own namespace.
-fn rights(rig: &Rig<'_>, options: &str) -> Result<String> {
-    let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/../charts/keystead");
-    let id = &rig.id;
-    rig.stage.ask(&format!(
-        "helm template keystead '{chart}' --namespace {id} --set cluster={id} {options} \
-         -s templates/rbac.yaml -s templates/serviceaccount.yaml"
-    ))
 }
 
 /// Two services, one of them with a company's own key.
