@@ -15,6 +15,7 @@ pub mod plan;
 pub mod render;
 pub mod report;
 pub mod run;
+pub mod socket;
 mod source;
 
 pub use error::Error;

@@ -10,9 +10,12 @@ pub struct Metrics {
     pub registry: Registry,
     read: IntCounter,
     unread: IntCounter,
+    hits: IntCounter,
     auth_failures: IntCounter,
+    renewal_errors: IntCounter,
     render_errors: IntCounter,
     last_refresh: IntGauge,
+    last_change: IntGauge,
     refused: IntGauge,
 }
 
@@ -28,6 +31,18 @@ impl Metrics {
             &["result"],
         )?;
         let auth_failures = IntCounter::new("vault_auth_failures_total", "Logins that did not work.")?;
+        let hits = IntCounter::new(
+            "vault_secret_cache_hits_total",
+            "Values that the application was given from memory, through the socket.",
+        )?;
+        let renewal_errors = IntCounter::new(
+            "vault_lease_renewal_errors_total",
+            "Tries to renew or replace the pod's token that did not work.",
+        )?;
+        let last_change = IntGauge::new(
+            "keystead_last_change_timestamp_seconds",
+            "Since when the files and variables are as they are, in seconds since 1970; 0 before the first time.",
+        )?;
         let render_errors = IntCounter::new(
             "keystead_render_errors_total",
             "Passes in which a value was missing or did not fit where it should go.",
@@ -44,6 +59,9 @@ impl Metrics {
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         registry.register(Box::new(requests.clone()))?;
         registry.register(Box::new(auth_failures.clone()))?;
+        registry.register(Box::new(hits.clone()))?;
+        registry.register(Box::new(renewal_errors.clone()))?;
+        registry.register(Box::new(last_change.clone()))?;
         registry.register(Box::new(render_errors.clone()))?;
         registry.register(Box::new(last_refresh.clone()))?;
         registry.register(Box::new(refused.clone()))?;
@@ -56,9 +74,12 @@ impl Metrics {
             registry,
             read,
             unread,
+            hits,
             auth_failures,
+            renewal_errors,
             render_errors,
             last_refresh,
+            last_change,
             refused,
         })
     }
@@ -71,6 +92,21 @@ impl Metrics {
     /// A pass was cut short by a read that failed.
     pub fn unread(&self) {
         self.unread.inc();
+    }
+
+    /// A value was answered from memory.
+    pub fn hit(&self) {
+        self.hits.inc();
+    }
+
+    /// A token that is in use could not be renewed or replaced.
+    pub fn renewal_error(&self) {
+        self.renewal_errors.inc();
+    }
+
+    /// Files or variables have changed.
+    pub fn changed(&self) {
+        self.last_change.set(now());
     }
 
     /// A login did not work.
@@ -90,10 +126,15 @@ impl Metrics {
 
     /// Everything is current.
     pub fn refreshed(&self) {
-        let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs();
-        self.last_refresh.set(i64::try_from(now).unwrap_or(i64::MAX));
+        self.last_refresh.set(now());
         self.refused.set(0);
     }
+}
+
+/// In seconds since 1970.
+fn now() -> i64 {
+    let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs();
+    i64::try_from(now).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
@@ -115,6 +156,9 @@ mod tests {
             "vault_auth_failures_total 0",
             "keystead_render_errors_total 0",
             "keystead_secrets_refused 0",
+            "keystead_last_change_timestamp_seconds 0",
+            "vault_secret_cache_hits_total 0",
+            "vault_lease_renewal_errors_total 0",
             concat!(
                 "keystead_build_info{version=\"",
                 env!("CARGO_PKG_VERSION"),

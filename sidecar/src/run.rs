@@ -10,6 +10,7 @@ use crate::metrics::Metrics;
 use crate::plan::{Plan, Remedy, Step};
 use crate::render::{Rendered, render};
 use crate::report::Report;
+use crate::socket::{self, Answers};
 use crate::source::{Server, Vault};
 use keystead_crds::names;
 use keystead_runtime::probes::Condition;
@@ -58,6 +59,10 @@ pub async fn run(environment: &Environment, shutdown: &Shutdown) -> Result<(), p
         Ok((settings, mut vault)) => {
             let tree = Tree::new(&environment.dirs.files, settings.file_mode);
             let plan = Plan::new(settings.refresh, Instant::now());
+            let answers = Answers::new(&settings, metrics.clone());
+            let (files, mode) = (environment.dirs.files.clone(), settings.file_mode);
+            let (served, end) = (answers.clone(), shutdown.clone());
+            tokio::spawn(async move { socket::serve(&files, mode, served, end).await });
             let mut pod = Pod {
                 settings,
                 tree,
@@ -66,6 +71,7 @@ pub async fn run(environment: &Environment, shutdown: &Shutdown) -> Result<(), p
                 ready,
                 report,
                 left_out: BTreeSet::new(),
+                answers,
                 plan,
             };
             pod.serve(&mut vault, shutdown).await;
@@ -118,6 +124,8 @@ struct Pod {
     report: Report,
     /// What optional secrets lack, as it was said.
     left_out: BTreeSet<String>,
+    /// What the application is told on the socket.
+    answers: Answers,
     plan: Plan,
 }
 
@@ -159,6 +167,9 @@ impl Pod {
                 if matches!(error, VaultError::Login { .. } | VaultError::Jwt { .. }) {
                     self.metrics.auth_failure();
                 }
+                if self.plan.is_started() {
+                    self.metrics.renewal_error();
+                }
                 Err(error.into())
             }
         }
@@ -176,10 +187,11 @@ impl Pod {
         };
         let refusal = secrets.values().find_map(|secret| secret.refused.clone());
         if let Some(error) = refusal {
-            return self.refused(&secrets, &error.into(), vault);
+            return self.refused(secrets, &error.into(), vault);
         }
         self.metrics.read(vault.reads());
         let written = self.write(&secrets)?;
+        self.answers.set(secrets);
         self.done(written);
         Ok(())
     }
@@ -193,7 +205,7 @@ impl Pod {
     }
 
     /// Vault has answered, and refuses some of the secrets.
-    fn refused(&mut self, secrets: &Secrets, why: &Error, vault: &mut impl Vault) -> Result<(), Error> {
+    fn refused(&mut self, secrets: Secrets, why: &Error, vault: &mut impl Vault) -> Result<(), Error> {
         match self.plan.refused(Instant::now()) {
             Remedy::LogInAnew => {
                 tracing::debug!(error = %why, "logging in anew");
@@ -206,7 +218,9 @@ impl Pod {
                 } else if self.report.is_news(&format!("taken away: {why}"), Instant::now()) {
                     tracing::warn!(error = %why, "access was taken away, and with it the files that need it");
                 }
-                self.take_away(secrets, why)?;
+                let taken = self.take_away(&secrets, why);
+                self.answers.set(secrets);
+                taken?;
             }
         }
         Ok(())
@@ -242,7 +256,11 @@ impl Pod {
     fn put(&self, rendered: &Rendered) -> Result<Written, Error> {
         let files = self.tree.write(&rendered.files)?;
         let env = self.gate.write_env(rendered.env.expose().as_bytes())?;
-        Ok(if env == Written::Changed { env } else { files })
+        let written = if env == Written::Changed { env } else { files };
+        if written == Written::Changed {
+            self.metrics.changed();
+        }
+        Ok(written)
     }
 
     /// Everything that goes to disk, in the order that lets nobody see half of it.

@@ -77,6 +77,8 @@ pub struct Found {
     pub values: Values,
     /// The version; none where the engine keeps no versions.
     pub version: Option<u64>,
+    /// When Vault will delete it, as Vault writes it (RFC 3339); none where it will not.
+    pub ends: Option<String>,
 }
 
 /// A value and who served it.
@@ -86,6 +88,10 @@ pub struct Resolved {
     pub value: Sensitive<String>,
     /// Where it was found.
     pub origin: Origin,
+    /// The version of the values there; none where the engine keeps no versions.
+    pub version: Option<u64>,
+    /// When Vault will delete them, as Vault writes it (RFC 3339); none where it will not.
+    pub ends: Option<String>,
 }
 
 /// The keys of one secret as a caller sees them, and where they were looked for.
@@ -195,9 +201,20 @@ pub fn resolve(layers: Vec<Layer>) -> Secrets {
         } = layer;
         let secret = secrets.entry(source.secret).or_default();
         secret.refused = secret.refused.take().or(refused);
-        for (key, value) in found.into_iter().flat_map(|found| found.values) {
-            let origin = source.origin.clone();
-            secret.keys.entry(key).or_insert(Resolved { value, origin });
+        if let Some(Found {
+            values,
+            version,
+            ends,
+        }) = found
+        {
+            for (key, value) in values {
+                secret.keys.entry(key).or_insert_with(|| Resolved {
+                    value,
+                    origin: source.origin.clone(),
+                    version,
+                    ends: ends.clone(),
+                });
+            }
         }
         if let Origin::Scope(scope) = source.origin {
             secret.searched.push(scope);
@@ -212,17 +229,23 @@ pub fn resolve(layers: Vec<Layer>) -> Secrets {
 
 async fn read(client: &Client, source: &Source) -> Result<Option<Found>, Error> {
     let answer: Option<Map<String, Value>> = client.read_optional(&source.path).await?;
-    let found = answer.and_then(|answer| match source.origin {
-        Origin::Path if !is_versioned(&answer) => Some((answer, None)),
-        Origin::Path | Origin::Scope(_) => newest(answer),
-    });
-    Ok(found.map(|(values, version)| Found {
-        values: values
-            .into_iter()
-            .map(|(key, value)| (key, text(value)))
-            .collect(),
-        version,
-    }))
+    let Some(mut answer) = answer else { return Ok(None) };
+    if source.origin == Origin::Path && !is_versioned(&answer) {
+        return Ok(Some(Found {
+            values: texts(answer),
+            version: None,
+            ends: None,
+        }));
+    }
+    let (version, ends) = (version(&answer), ends(&answer));
+    Ok(match answer.remove("data") {
+        Some(Value::Object(values)) => Some(Found {
+            values: texts(values),
+            version,
+            ends,
+        }),
+        _ => None,
+    })
 }
 
 /// Whether an answer is a KV engine's of version 2: the values and what it knows of their version.
@@ -235,13 +258,15 @@ fn version(answer: &Map<String, Value>) -> Option<u64> {
     answer.get("metadata")?.get("version")?.as_u64()
 }
 
-/// The values in such an answer, and their version.
-fn newest(mut answer: Map<String, Value>) -> Option<(Map<String, Value>, Option<u64>)> {
-    let version = version(&answer);
-    match answer.remove("data") {
-        Some(Value::Object(values)) => Some((values, version)),
-        _ => None,
-    }
+/// When the engine will delete this version.
+fn ends(answer: &Map<String, Value>) -> Option<String> {
+    let time = answer.get("metadata")?.get("deletion_time")?.as_str()?;
+    (!time.is_empty()).then(|| time.to_owned())
+}
+
+fn texts(values: Map<String, Value>) -> Values {
+    let texts = values.into_iter().map(|(key, value)| (key, text(value)));
+    texts.collect()
 }
 
 /// A value as text: strings as they are, anything else as its JSON.
@@ -253,162 +278,4 @@ fn text(value: Value) -> Sensitive<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fake::{Answer, Fake};
-    use proptest::prelude::*;
-    use serde_json::json;
-
-    fn source(service: &str, level: Level) -> Source {
-        let base = KvBase {
-            mount: "kv".into(),
-            prefix: "keystead".into(),
-            environment: "production".into(),
-        };
-        let id = (level != Level::Global).then(|| "x".to_owned());
-        Source::at_scope(&base, service, ScopeName { level, id })
-    }
-
-    fn values(pairs: &[(&str, &str)]) -> Values {
-        pairs
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), Sensitive::from(*value)))
-            .collect()
-    }
-
-    fn at(level: Level, values: Option<Values>) -> Layer {
-        Layer {
-            source: source("hubspot", level),
-            found: values.map(|values| Found {
-                values,
-                version: Some(1),
-            }),
-            refused: None,
-        }
-    }
-
-    #[test]
-    fn a_company_overrides_one_key_and_inherits_the_other() {
-        let all = values(&[("api_key", "all"), ("base_url", "https://x")]);
-        let secrets = resolve(vec![
-            at(Level::Node, None),
-            at(Level::Company, Some(values(&[("api_key", "acme")]))),
-            at(Level::Global, Some(all)),
-        ]);
-        let hubspot = &secrets[&SecretSource::Service("hubspot".into())];
-        let keys = &hubspot.keys;
-        assert_eq!(keys["api_key"].value.expose(), "acme");
-        let company = ScopeName {
-            level: Level::Company,
-            id: Some("x".into()),
-        };
-        assert_eq!(keys["api_key"].origin, Origin::Scope(company));
-        assert_eq!(keys["base_url"].value.expose(), "https://x");
-        assert_eq!(hubspot.searched.len(), 3);
-    }
-
-    #[tokio::test]
-    async fn a_path_is_read_as_what_it_answers() {
-        let server = Fake::start(|asked| match asked.path.as_str() {
-            "/v1/secret/data/app" => Answer::ok(json!({"data": {
-                "data": {"user": "u", "port": 5432}, "metadata": {"version": 3, "deletion_time": ""},
-            }})),
-            "/v1/kv1/app" => {
-                Answer::ok(json!({"data": {"data": "d", "metadata": "m"}, "lease_duration": 60}))
-            }
-            _ => Answer::refused(404, ""),
-        })
-        .await;
-        let paths = ["secret/data/app", "kv1/app", "kv1/none"];
-        let sources = paths.map(|path| Source::at_path(&ApiPath::parse(path).unwrap()));
-        let layers = read_all(&server.client(), sources.into()).await.unwrap();
-        let found = layers.iter().map(|layer| layer.found.as_ref());
-        let versions: Vec<_> = found.map(|found| found.and_then(|found| found.version)).collect();
-        assert_eq!(versions, [Some(3), None, None]);
-        let secrets = resolve(layers);
-        let keys = |path: &str| {
-            let secret = &secrets[&SecretSource::Path(path.into())];
-            let pairs = secret
-                .keys
-                .iter()
-                .map(|(key, found)| format!("{key}={}", found.value.expose()));
-            pairs.collect::<Vec<_>>().join(" ")
-        };
-        assert_eq!(paths.map(keys), ["port=5432 user=u", "data=d metadata=m", ""]);
-    }
-
-    #[tokio::test]
-    async fn a_refusal_is_of_one_secret_and_an_outage_of_all() {
-        let server = Fake::start(|asked| match asked.path.as_str() {
-            "/v1/kv1/a" | "/v1/kv1/b" => Answer::ok(json!({"data": {"key": "value"}})),
-            "/v1/kv1/refused" => Answer::refused(403, "permission denied"),
-            _ => Answer::refused(503, "Vault is sealed"),
-        })
-        .await;
-        let sources = |paths: &[&str]| {
-            let sources = paths
-                .iter()
-                .map(|path| Source::at_path(&ApiPath::parse(path).unwrap()));
-            sources.collect::<Vec<_>>()
-        };
-        let client = server.client();
-        let asked = sources(&["kv1/a", "kv1/refused", "kv1/b"]);
-        let secrets = resolve_allowed(&client, asked.clone()).await.unwrap();
-        let of = |path: &str| &secrets[&SecretSource::Path(path.into())];
-        assert!(of("kv1/a").refused.is_none() && of("kv1/a").keys.len() == 1);
-        assert!(of("kv1/b").refused.is_none() && of("kv1/b").keys.len() == 1);
-        let refused = of("kv1/refused").refused.as_ref().unwrap();
-        assert_eq!(refused.to_string(), "permission denied: GET kv1/refused");
-        assert!(resolve_all(&client, asked).await.unwrap_err().is_denied());
-        let asked = sources(&["kv1/refused", "kv1/sealed"]);
-        let error = resolve_allowed(&client, asked).await.unwrap_err();
-        assert!(matches!(error, Error::Sealed { .. }), "{error}");
-    }
-
-    #[test]
-    fn a_refused_scope_is_no_reason_to_fall_through() {
-        let denied = || Error::Denied {
-            request: crate::error::Request {
-                method: "GET",
-                path: "kv/data/x".into(),
-            },
-        };
-        let refused = |level| Layer {
-            refused: Some(denied()),
-            ..at(level, None)
-        };
-        let allowed = |level| at(level, Some(values(&[("api_key", "all")])));
-        for layers in [
-            [refused(Level::Company), allowed(Level::Global)],
-            [allowed(Level::Company), refused(Level::Global)],
-        ] {
-            let secrets = resolve(layers.into());
-            let hubspot = &secrets[&SecretSource::Service("hubspot".into())];
-            assert_eq!(hubspot.refused, Some(denied()));
-            assert!(hubspot.keys.is_empty());
-            assert_eq!(hubspot.searched.len(), 2);
-        }
-    }
-
-    proptest! {
-        /// The plain rule, said another way: look through the layers in order for each key.
-        #[test]
-        fn the_first_layer_that_has_a_key_serves_it(
-            layers in proptest::collection::vec(proptest::option::of(
-                proptest::collection::btree_map("[abc]", "[0-9]{1,3}", 0..3)), 0..4)
-        ) {
-            let input = layers.iter().map(|layer| {
-                let values = layer.as_ref().map(|map| map.iter()
-                    .map(|(key, value)| (key.clone(), Sensitive::from(value.as_str()))).collect());
-                at(Level::Company, values)
-            }).collect();
-            let resolved = resolve(input);
-            let service = resolved.get(&SecretSource::Service("hubspot".into()));
-            for key in ["a", "b", "c"] {
-                let expected = layers.iter().flatten().find_map(|layer| layer.get(key));
-                let actual = service.and_then(|service| service.keys.get(key));
-                prop_assert_eq!(expected, actual.map(|found| found.value.expose()));
-            }
-        }
-    }
-}
+mod tests;

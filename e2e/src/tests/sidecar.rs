@@ -3,6 +3,7 @@
 
 mod paths;
 mod refusals;
+mod socket;
 
 use std::fs;
 use std::process::Command;
@@ -74,6 +75,14 @@ fn whole_life(stage: &Stage) -> Result<()> {
             "private/env",
             &format!("HUBSPOT_API_KEY='{MARKED}'\nHUBSPOT_BASE_URL='https://api.example'\n"),
         )?;
+        let told = pod.told("/v1/secrets/hubspot/api_key")?;
+        let scope = json!({"level": "Company", "id": "acme"});
+        let mut wanted =
+            json!({"service": "hubspot", "key": "api_key", "value": MARKED, "scope": scope, "version": 1});
+        ensure!(
+            told == ("200".to_owned(), wanted.clone()),
+            "the socket tells {told:?}"
+        );
 
         rig.ask(&format!(
             "kubectl -n @id@-shop patch credential acme --type=json -p '[{{\"op\":\"replace\",\"path\":\"/spec/keys/0/from/value\",\"value\":\"{CHANGED}\"}}]'"
@@ -88,6 +97,16 @@ fn whole_life(stage: &Stage) -> Result<()> {
             },
         )?;
         ensure!(pod.read("private/ready")? == GATE, "the gate closed");
+        (wanted["value"], wanted["version"]) = (json!(CHANGED), json!(2));
+        wait::until("the socket tells it", PATIENCE, Some(&pod.log()), || {
+            Ok(pod.told("/v1/secrets/hubspot/api_key")?.1 == wanted)
+        })?;
+        let missing = pod.told("/v1/secrets/hubspot/other")?.1;
+        let sentence = "no value for hubspot/other in company acme, global";
+        ensure!(
+            missing == json!({"error": "NotFound", "message": sentence}),
+            "the socket tells {missing}"
+        );
 
         ensure!(pod.revocations(mark)? == 0, "a token was revoked too early");
         sidecar.stop()?;

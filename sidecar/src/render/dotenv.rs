@@ -112,6 +112,8 @@ mod tests {
         let resolved = |value: &str| Resolved {
             value: value.into(),
             origin: Origin::Path,
+            version: None,
+            ends: None,
         };
         let keys: Vec<(&str, Resolved)> = pairs
             .iter()

@@ -47,6 +47,8 @@ fn secret(pairs: &[(&str, &str)]) -> Secret {
     let resolved = |value: &str| Resolved {
         value: value.into(),
         origin: Origin::Path,
+        version: None,
+        ends: None,
     };
     let scope = |level, id: Option<&str>| ScopeName {
         level,

@@ -62,6 +62,7 @@ fn bed() -> Bed {
         ready: ready.clone(),
         report: Report::default(),
         left_out: BTreeSet::new(),
+        answers: Answers::new(&settings, metrics.clone()),
         plan: Plan::new(settings.refresh, Instant::now()),
         settings,
     };

@@ -128,6 +128,8 @@ mod tests {
         let resolved = |key: &str| Resolved {
             value: key.into(),
             origin: Origin::Path,
+            version: None,
+            ends: None,
         };
         let keys = keys
             .iter()

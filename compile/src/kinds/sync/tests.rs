@@ -32,6 +32,8 @@ fn found(pairs: &[(&str, &[(&str, &str)])]) -> Secrets {
     let resolved = |value: &str| Resolved {
         value: value.into(),
         origin: Origin::Path,
+        version: None,
+        ends: None,
     };
     let secret = |keys: &[(&str, &str)]| Secret {
         refused: None,

@@ -33,6 +33,11 @@ pub(super) fn taken_away(stage: &Stage) -> Result<()> {
         pod.expect("files/hubspot", MARKED)?;
         pod.expect("private/env", &format!("HUBSPOT='{MARKED}'\n"))?;
         pod.expect("private/ready", "")?;
+        let (status, told) = pod.told("/v1/secrets/stripe/key")?;
+        ensure!(
+            status == "403" && told["error"] == "AccessDenied",
+            "the socket tells {status} {told}"
+        );
         rig.apply(&hubspot(CHANGED))?;
         until("the other follows", "files/hubspot", CHANGED)?;
         rig.apply(&more)?;

@@ -120,7 +120,15 @@ impl Vault for Fake {
         };
         let keys = |key: &str, origin| {
             let value = Sensitive::from(state.value.as_str());
-            BTreeMap::from([(key.to_owned(), Resolved { value, origin })])
+            BTreeMap::from([(
+                key.to_owned(),
+                Resolved {
+                    value,
+                    origin,
+                    version: None,
+                    ends: None,
+                },
+            )])
         };
         let mut hubspot = Secret {
             keys: keys("api_key", Origin::Scope(scope.clone())),
