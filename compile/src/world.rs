@@ -272,6 +272,11 @@ impl World {
         self.unreadable.iter().any(|key| key.namespace == namespace)
     }
 
+    /// Every namespace whose labels are known.
+    pub fn namespaces(&self) -> impl Iterator<Item = &str> {
+        self.namespaces.keys().map(String::as_str)
+    }
+
     /// Whether a namespace's labels are known.
     pub fn knows(&self, namespace: &str) -> bool {
         self.namespaces.contains_key(namespace)

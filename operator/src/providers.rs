@@ -105,6 +105,10 @@ impl Providers {
             .as_ref()
             .is_some_and(|(declaration, state)| (declaration, state.is_ok()) == (&new.0, new.1.is_ok()));
         let changed = before.is_none_or(|(declaration, _)| declaration != new.0);
+        if changed {
+            // What was undeclared while this was under way did not wait for it.
+            entry.swept = false;
+        }
         let tell = match (state, &entry.told) {
             (Ok(()), _) => !same,
             (Err(_), Some(Ok(()))) => changed,

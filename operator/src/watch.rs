@@ -14,7 +14,7 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::pin::pin;
 use std::sync::Arc;
@@ -101,28 +101,33 @@ pub(crate) async fn namespaces(source: &Source, listed: Condition) {
     } = source;
     let api: Api<PartialObjectMeta<Namespace>> = Api::all(client.clone());
     let stream = watcher(api, config()).default_backoff();
-    let note = |namespace: &PartialObjectMeta<Namespace>, exists: bool| {
-        let (name, labels) = (namespace.name_any(), namespace.labels().clone());
-        let annotations = if exists {
-            namespace.annotations().clone()
-        } else {
-            BTreeMap::new()
-        };
+    let note = |name: &str, namespace: Option<&PartialObjectMeta<Namespace>>| {
+        let labels = namespace.map(|found| found.labels().clone());
+        let annotations = namespace.map(|found| found.annotations().clone());
         let changed = {
             let mut world = context.world_mut();
-            let relabelled = world.set_namespace(&name, exists.then_some(labels));
-            world.set_annotations(&name, annotations) || relabelled
+            let relabelled = world.set_namespace(name, labels);
+            world.set_annotations(name, annotations.unwrap_or_default()) || relabelled
         };
         if changed && listed.is_met() {
-            push(context, affected::by_namespace(&context.world(), &name));
+            push(context, affected::by_namespace(&context.world(), name));
         }
     };
+    let mut unseen = BTreeSet::new();
     follow(stream, shutdown, "Namespace", |event| match event {
-        watcher::Event::Init => {}
-        // A namespace that went while we did not look took its objects with it.
-        watcher::Event::InitDone => listed.set(true),
-        watcher::Event::InitApply(namespace) | watcher::Event::Apply(namespace) => note(&namespace, true),
-        watcher::Event::Delete(namespace) => note(&namespace, false),
+        watcher::Event::Init => unseen = context.world().namespaces().map(str::to_owned).collect(),
+        watcher::Event::InitDone => {
+            for name in std::mem::take(&mut unseen) {
+                note(&name, None);
+            }
+            listed.set(true);
+        }
+        watcher::Event::InitApply(namespace) => {
+            unseen.remove(&namespace.name_any());
+            note(&namespace.name_any(), Some(&namespace));
+        }
+        watcher::Event::Apply(namespace) => note(&namespace.name_any(), Some(&namespace)),
+        watcher::Event::Delete(namespace) => note(&namespace.name_any(), None),
     })
     .await;
 }

@@ -1,6 +1,6 @@
 //! A service account: its policy and its role in Vault. Its bindings report how it went.
 
-use super::{Next, resync};
+use super::{Next, RECHECK, jitter, resync};
 use crate::affected;
 use crate::context::{Context, Sources};
 use keystead_compile::kinds::binding::{self, Account};
@@ -35,12 +35,12 @@ pub(super) async fn reconcile(context: &Arc<Context>, account: &Account) -> Resu
             context.queue.push(unit);
         }
     }
-    result.map(|()| {
-        if exists {
-            Next::After(resync(context))
-        } else {
-            Next::OnChange
-        }
+    // What can't be read now may be read later, and the rest is taken away then.
+    let waits = !exists && context.world().has_unreadable_binding(&account.namespace);
+    result.map(|()| match (exists, waits) {
+        (true, _) => Next::After(resync(context)),
+        (false, true) => Next::After(jitter(RECHECK)),
+        (false, false) => Next::OnChange,
     })
 }
 

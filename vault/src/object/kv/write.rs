@@ -9,7 +9,7 @@
 use super::document::{Document, wipe};
 use super::marks::Marks;
 use super::plan::{Changes, Was};
-use super::{KvSecret, MAX_VERSIONS, Observed, ValueRef, ValueStore, Values};
+use super::{Adoption, KvSecret, MAX_VERSIONS, ValueStore, Values};
 use crate::client::{Client, Method};
 use crate::engine::{Action, Applied, Planned};
 use crate::error::{Error, Request};
@@ -39,13 +39,8 @@ impl KvSecret {
         let values = self.fetch(store).await?;
         let mut action = Action::Unchanged;
         let mut last = None;
-        let mut observed = self.expected(client);
         for _ in 0..TRIES {
-            let found = match observed.take() {
-                Some(expected) => expected,
-                None => self.observe(client).await?,
-            };
-            match self.step(client, &found, &values).await {
+            match self.step(client, &values).await {
                 Ok(Step::Done { planned, version }) => {
                     return Ok(Applied {
                         action: if planned == Action::Unchanged {
@@ -64,17 +59,9 @@ impl KvSecret {
         Err(last.unwrap_or_else(|| self.conflict("others write there all the time".into())))
     }
 
-    /// What stands at a path that nobody has written yet, which is where a new secret goes: the look is
-    /// spared where the server refuses the mark if there is anything after all.
-    fn expected(&self, client: &Client) -> Option<Observed> {
-        let writes = self.active && !self.keys.is_empty();
-        let looks = self.known || self.keys.values().any(|value| *value == ValueRef::InVault);
-        let told = client.counting().contains(&self.path.mount);
-        (writes && !looks && told).then(Observed::default)
-    }
-
-    async fn step(&self, client: &Client, observed: &Observed, values: &Values<'_>) -> Result<Step, Error> {
-        let mut changes = self.plan(observed, values)?;
+    async fn step(&self, client: &Client, values: &Values<'_>) -> Result<Step, Error> {
+        let observed = self.observe(client).await?;
+        let mut changes = self.plan(&observed, values)?;
         let (planned, lacking) = (changes.planned.action, changes.lacking.take());
         let (shows, writes) = (changes.visible == Some(true), !changes.is_empty());
         let version = self.carry_out(client, changes).await?;
@@ -106,7 +93,12 @@ impl KvSecret {
             self.set_versions(client, verb, &[version]).await?;
         }
         if let Some(data) = changes.data {
-            version = self.write_data(client, data, version).await?;
+            let written = self.write_data(client, data, version).await;
+            let fresh = matches!(changes.was, Was::Nowhere | Was::Free) && self.adoption == Adoption::Refuse;
+            if fresh && written.as_ref().is_err_and(Error::is_stale) {
+                return Err(self.give_way(client, metadata_version).await?);
+            }
+            version = written?;
         }
         if let Some(marks) = &changes.mark_last {
             self.write_marks(client, marks, metadata_version).await?;
@@ -134,6 +126,14 @@ impl KvSecret {
             client.counting().insert(mount.clone());
         }
         Ok(counts)
+    }
+
+    /// Somebody wrote values between our look and our mark, and servers do not count that for the mark:
+    /// it stands on what is theirs, and goes.
+    async fn give_way(&self, client: &Client, metadata_version: Option<u64>) -> Result<Error, Error> {
+        let body = json!({ "custom_metadata": {}, "cas_required": false, "max_versions": 0 });
+        self.write_metadata(client, body, metadata_version).await?;
+        Ok(self.conflict("somebody else wrote there first".into()))
     }
 
     async fn claim(&self, client: &Client, version: u64) -> Result<u64, Error> {
