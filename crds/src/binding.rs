@@ -2,6 +2,7 @@
 
 use crate::common::{BasicStatus, NameRef, Resources};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::core::Duration;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -141,7 +142,7 @@ pub struct BoundSecret {
 /// One file in the pod.
 #[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[x_kube(validation = Rule::new("(self.format == 'Raw') == has(self.key)")
-    .message("a Raw file holds one key and needs 'key'; a Dotenv file holds all keys and has none"))]
+    .message("a Raw file holds one key and needs 'key'; files of the other formats have none"))]
 pub struct FileSpec {
     /// Where, relative to `/keystead`: `/`-separated names, none of which begins with a dot.
     #[schemars(length(min = 1, max = 256))]
@@ -157,6 +158,15 @@ pub struct FileSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128))]
     pub key: Option<String>,
+    /// Who may read the file, as an octal mode such as `"0400"`: one of 0400, 0440, 0444, and 0500, 0550,
+    /// 0555 for a file to be executed. Where it is left out the pod decides: 0440 with an `fsGroup`, 0400
+    /// where all containers run as one user, else 0444. A pod whose containers could not read the file is
+    /// refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("type(self) == int ? self in [256, 288, 292, 320, 360, 365] : self in ['0400', '0440', '0444', '0500', '0550', '0555', '400', '440', '444', '500', '550', '555']")
+        .message("mode must be one of 0400, 0440, 0444, 0500, 0550 and 0555: nobody writes there (as a number in JSON: in decimal, 256 for 0400)"))]
+    #[schemars(extend("maxLength" = 8))]
+    pub mode: Option<IntOrString>,
 }
 
 /// What a file holds.
@@ -164,8 +174,14 @@ pub struct FileSpec {
 pub enum FileFormat {
     /// `NAME='value'` lines, one per key, the key's name in upper case.
     Dotenv,
+    /// One JSON object, each key with its value as a string.
+    Json,
+    /// `key=value` lines as `java.util.Properties` reads them.
+    Properties,
     /// One key's value, byte by byte.
     Raw,
+    /// One YAML mapping, each key with its value as a string.
+    Yaml,
 }
 
 /// One environment variable.
@@ -182,6 +198,18 @@ pub struct EnvSpec {
     /// Which key of it.
     #[schemars(length(min = 1, max = 128))]
     pub key: String,
+}
+
+// === impl FileSpec ===
+
+impl FileSpec {
+    /// The mode that the file asks for; none where the pod decides.
+    pub fn mode(&self) -> Option<u32> {
+        match self.mode.as_ref()? {
+            IntOrString::Int(mode) => u32::try_from(*mode).ok(),
+            IntOrString::String(digits) => u32::from_str_radix(digits, 8).ok(),
+        }
+    }
 }
 
 // === impl SidecarSpec ===

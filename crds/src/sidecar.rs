@@ -24,7 +24,7 @@ pub struct Config {
     /// The variables to hand over.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub env: Vec<EnvConfig>,
-    /// Mode of the files, such as 0o440; the webhook knows who will read them.
+    /// Mode of the files that ask for none, such as 0o440; the webhook knows who will read them.
     pub file_mode: u32,
     /// How often to look for changes, in milliseconds.
     pub refresh_millis: u64,
@@ -109,6 +109,9 @@ pub struct FileConfig {
     /// Which key, for [`FileFormat::Raw`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+    /// Its mode, such as 0o400; [`Config::file_mode`] where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<u32>,
 }
 
 /// One variable to hand over.

@@ -62,20 +62,31 @@ pub struct Settings {
     /// Where their values are, each place once.
     pub sources: Vec<Source>,
     /// The files to write.
-    pub files: BTreeMap<FilePath, Content>,
+    pub files: BTreeMap<FilePath, File>,
     /// The variables to hand over, in the binding's order.
     pub env: Vec<Variable>,
-    /// Mode of the files.
+    /// Mode of a file that asks for none: who may read it may enter its directories.
     pub file_mode: u32,
     /// How often to look for changes.
     pub refresh: Duration,
+}
+
+/// One file.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct File {
+    /// What it holds.
+    pub content: Content,
+    /// Its mode.
+    pub mode: u32,
 }
 
 /// What a file holds.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Content {
     /// All keys of a secret.
-    Dotenv {
+    Keys {
+        /// How they are written.
+        listing: Listing,
         /// The secret's name.
         secret: String,
     },
@@ -86,6 +97,19 @@ pub enum Content {
         /// The key.
         key: String,
     },
+}
+
+/// A way to write many keys into one file.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Listing {
+    /// For shells.
+    Dotenv,
+    /// A JSON object.
+    Json,
+    /// For Java.
+    Properties,
+    /// A YAML mapping.
+    Yaml,
 }
 
 /// One environment variable.
@@ -193,26 +217,8 @@ impl Settings {
     /// mistake there must not become a file outside the volume here.
     pub fn new(config: Config, node: Option<&str>) -> Result<Self, Error> {
         let secrets = secrets(&config)?;
-        let mut files = BTreeMap::new();
-        for (index, file) in config.files.iter().enumerate() {
-            check_secret(
-                &secrets,
-                &format!("files[{index}]"),
-                &file.secret,
-                file.key.as_deref(),
-            )?;
-            let path = FilePath::parse(&file.path)
-                .map_err(|error| field(&format!("files[{index}].path"), &error.to_string()))?;
-            let content = content(index, file)?;
-            if files.insert(path, content).is_some() {
-                return Err(field(
-                    &format!("files[{index}].path"),
-                    &format!("{:?} is there twice", file.path),
-                ));
-            }
-        }
-        FilePath::check_together(files.keys())
-            .map_err(|error: PathError| field("files", &error.to_string()))?;
+        check_mode("fileMode", config.file_mode)?;
+        let files = files(&config, &secrets)?;
         let mut env = Vec::new();
         for (index, variable) in config.env.iter().enumerate() {
             check_secret(
@@ -227,12 +233,6 @@ impl Settings {
                 secret: variable.secret.clone(),
                 key: variable.key.clone(),
             });
-        }
-        if config.file_mode & !0o777 != 0 || config.file_mode & 0o400 == 0 {
-            return Err(field(
-                "fileMode",
-                &format!("0o{:o} must be a mode that the owner can read", config.file_mode),
-            ));
         }
         if config.refresh_millis == 0 {
             return Err(field("refreshMillis", "must be more than 0"));
@@ -265,7 +265,11 @@ impl Settings {
     /// Whether the file at this path shows a secret that is refused; one that should not be there at all
     /// counts as such.
     pub fn shows_refused(&self, path: &FilePath, secrets: &Secrets) -> bool {
-        let Some(Content::Dotenv { secret } | Content::Raw { secret, .. }) = self.files.get(path) else {
+        let Some(File {
+            content: Content::Keys { secret, .. } | Content::Raw { secret, .. },
+            ..
+        }) = self.files.get(path)
+        else {
             return true;
         };
         self.secrets
@@ -274,15 +278,60 @@ impl Settings {
     }
 }
 
-fn content(index: usize, file: &FileConfig) -> Result<Content, Error> {
-    let place = format!("files[{index}].key");
-    let secret = file.secret.clone();
-    match (file.format, file.key.clone()) {
-        (FileFormat::Raw, Some(key)) => Ok(Content::Raw { secret, key }),
-        (FileFormat::Raw, None) => Err(field(&place, "a Raw file holds one key and needs its name")),
-        (FileFormat::Dotenv, None) => Ok(Content::Dotenv { secret }),
-        (FileFormat::Dotenv, Some(_)) => Err(field(&place, "a Dotenv file holds all keys and has none")),
+fn files(
+    config: &Config,
+    secrets: &BTreeMap<String, SecretConfig>,
+) -> Result<BTreeMap<FilePath, File>, Error> {
+    let mut files = BTreeMap::new();
+    for (index, file) in config.files.iter().enumerate() {
+        let place = |part| format!("files[{index}].{part}");
+        check_secret(
+            secrets,
+            &format!("files[{index}]"),
+            &file.secret,
+            file.key.as_deref(),
+        )?;
+        let path = FilePath::parse(&file.path).map_err(|error| field(&place("path"), &error.to_string()))?;
+        let mode = file.mode.unwrap_or(config.file_mode);
+        check_mode(&place("mode"), mode)?;
+        let content = content(file).map_err(|why| field(&place("key"), why))?;
+        if files.insert(path, File { content, mode }).is_some() {
+            return Err(field(&place("path"), &format!("{:?} is there twice", file.path)));
+        }
     }
+    FilePath::check_together(files.keys()).map_err(|error: PathError| field("files", &error.to_string()))?;
+    Ok(files)
+}
+
+fn content(file: &FileConfig) -> Result<Content, &'static str> {
+    let secret = file.secret.clone();
+    let keys = |listing| match file.key {
+        None => Ok(Content::Keys {
+            listing,
+            secret: secret.clone(),
+        }),
+        Some(_) => Err("a file of this format holds all keys and has none"),
+    };
+    match file.format {
+        FileFormat::Raw => match file.key.clone() {
+            Some(key) => Ok(Content::Raw { secret, key }),
+            None => Err("a Raw file holds one key and needs its name"),
+        },
+        FileFormat::Dotenv => keys(Listing::Dotenv),
+        FileFormat::Json => keys(Listing::Json),
+        FileFormat::Properties => keys(Listing::Properties),
+        FileFormat::Yaml => keys(Listing::Yaml),
+    }
+}
+
+fn check_mode(place: &str, mode: u32) -> Result<(), Error> {
+    if mode & !0o777 != 0 || mode & 0o400 == 0 {
+        return Err(field(
+            place,
+            &format!("0o{mode:o} must be a mode that the owner can read"),
+        ));
+    }
+    Ok(())
 }
 
 /// The name goes into a file that the kubelet parses.

@@ -33,8 +33,17 @@ const DATA_NEXT: &str = "..data_tmp";
 /// Longest name of a file.
 const LONGEST_NAME: usize = 255;
 
-/// Files by path, with their content.
-pub type Contents = BTreeMap<FilePath, Sensitive<String>>;
+/// Files by path.
+pub type Contents = BTreeMap<FilePath, Content>;
+
+/// One file, as it is to be.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Content {
+    /// What it holds.
+    pub text: Sensitive<String>,
+    /// Its mode, such as 0o440.
+    pub mode: u32,
+}
 
 /// A path that stays below the directory it is joined to.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -124,7 +133,7 @@ impl AsRef<Path> for FilePath {
 // === impl Tree ===
 
 impl Tree {
-    /// The files below `root`, of this mode.
+    /// The files below `root`, in directories for those who may read a file of this mode.
     pub fn new(root: &Path, mode: u32) -> Self {
         Self {
             root: root.to_owned(),
@@ -137,7 +146,7 @@ impl Tree {
         let current = self.current()?;
         // What a killed predecessor left takes space that the new generation may need.
         self.sweep(current.as_deref())?;
-        if self.shows(current.as_deref(), contents)? {
+        if shows(current.as_deref(), contents)? {
             // The swap may have been the last thing a killed predecessor did.
             self.link_names(contents)?;
             self.unlink_names(contents)?;
@@ -171,31 +180,6 @@ impl Tree {
             Err(error) if error.kind() == ErrorKind::InvalidInput => Err(Error::Taken(link)),
             Err(error) => Err(Error::disk("read", &link)(error)),
         }
-    }
-
-    /// Whether the generation holds exactly these files.
-    fn shows(&self, generation: Option<&Path>, contents: &Contents) -> Result<bool, Error> {
-        let Some(generation) = generation else {
-            return Ok(contents.is_empty());
-        };
-        let same = contents
-            .iter()
-            .all(|(path, content)| self.same(&generation.join(path), content));
-        Ok(same && count_files(generation).map_err(Error::disk("read", generation))? == contents.len())
-    }
-
-    /// Whether the file is as it would be written. One that can't be read is not.
-    fn same(&self, file: &Path, content: &Sensitive<String>) -> bool {
-        let Ok(metadata) = fs::symlink_metadata(file) else {
-            return false;
-        };
-        let alike = metadata.is_file()
-            && metadata.permissions().mode() & 0o777 == self.mode
-            && metadata.len() == content.expose().len() as u64;
-        alike
-            && fs::read(file)
-                .map(Sensitive::new)
-                .is_ok_and(|found| found.expose() == content.expose().as_bytes())
     }
 
     /// Refuses to stand where something else stands.
@@ -237,11 +221,12 @@ impl Tree {
             self.make_parents(next, path)?;
             let old = current
                 .map(|current| current.join(path))
-                .filter(|old| self.same(old, content));
+                .filter(|old| is_same(old, content));
             if old.is_some_and(|old| fs::hard_link(old, &file).is_ok()) {
                 continue;
             }
-            write_new(&file, self.mode, content.expose().as_bytes()).map_err(Error::disk("write", &file))?;
+            write_new(&file, content.mode, content.text.expose().as_bytes())
+                .map_err(Error::disk("write", &file))?;
         }
         Ok(())
     }
@@ -317,6 +302,31 @@ impl Tree {
             .and_then(|entries| entries.map(|entry| Ok(entry?.file_name())).collect());
         entries.map_err(Error::disk("list", &self.root))
     }
+}
+
+/// Whether the generation holds exactly these files.
+fn shows(generation: Option<&Path>, contents: &Contents) -> Result<bool, Error> {
+    let Some(generation) = generation else {
+        return Ok(contents.is_empty());
+    };
+    let same = contents
+        .iter()
+        .all(|(path, content)| is_same(&generation.join(path), content));
+    Ok(same && count_files(generation).map_err(Error::disk("read", generation))? == contents.len())
+}
+
+/// Whether the file is as it would be written. One that can't be read is not.
+fn is_same(file: &Path, Content { text, mode }: &Content) -> bool {
+    let Ok(metadata) = fs::symlink_metadata(file) else {
+        return false;
+    };
+    let alike = metadata.is_file()
+        && metadata.permissions().mode() & 0o777 == *mode
+        && metadata.len() == text.expose().len() as u64;
+    alike
+        && fs::read(file)
+            .map(Sensitive::new)
+            .is_ok_and(|found| found.expose() == text.expose().as_bytes())
 }
 
 /// Writes a file that is not there yet, its mode set as it is opened.

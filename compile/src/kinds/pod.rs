@@ -193,6 +193,7 @@ fn files(key: &Key, binding: &SecretBinding) -> impl Iterator<Item = FileConfig>
         format: file.format,
         secret: unique(key, &file.secret),
         key: file.key.clone(),
+        mode: file.mode(),
     })
 }
 

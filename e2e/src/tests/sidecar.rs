@@ -1,6 +1,7 @@
 //! The sidecar's program against real servers: outside a pod, on folders of the test's own, with
 //! the policy and the role that the operator made for its account.
 
+mod formats;
 mod paths;
 mod refusals;
 mod socket;
@@ -44,6 +45,10 @@ pub(super) fn tests() -> Vec<Test> {
         Test::on_servers(
             "sidecar: a sealed Vault changes nothing in the pod",
             refusals::sealed,
+        ),
+        Test::on_servers(
+            "sidecar: every format holds the values, and a changed one changes only the files that show it",
+            formats::all,
         ),
     ]
 }

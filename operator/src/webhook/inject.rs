@@ -96,6 +96,7 @@ fn admit(pod: &Pod<'_>, secrets: &PodSecrets) -> Result<(), Refusal> {
             )));
         }
     }
+    sidecar::admit_modes(pod, &secrets.config)?;
     pod.all_containers().try_for_each(|container| {
         admit_container(container, secrets)?;
         admit_volumes(container)?;

@@ -20,7 +20,7 @@ fn config() -> Value {
         ],
         "files": [
             {"path": "hubspot.env", "format": "Dotenv", "secret": "crm"},
-            {"path": "hubspot/key", "format": "Raw", "secret": "again", "key": "api_key"},
+            {"path": "hubspot/key", "format": "Raw", "secret": "again", "key": "api_key", "mode": 0o400},
         ],
         "env": [{"name": "HUBSPOT_API_KEY", "secret": "crm", "key": "api_key"}],
         "fileMode": 0o440,
@@ -67,12 +67,14 @@ fn a_good_config_is_read() {
         "two names, one service"
     );
     let key = &settings.files[&FilePath::parse("hubspot/key").unwrap()];
+    let content = Content::Raw {
+        secret: "again".into(),
+        key: "api_key".into(),
+    };
+    assert_eq!(*key, File { content, mode: 0o400 });
     assert_eq!(
-        *key,
-        Content::Raw {
-            secret: "again".into(),
-            key: "api_key".into()
-        }
+        settings.files[&FilePath::parse("hubspot.env").unwrap()].mode,
+        0o440
     );
     assert_eq!(settings.env[0].secret, "crm");
     assert_eq!(settings.refresh, Duration::from_mins(1));
@@ -122,6 +124,7 @@ fn mistakes_are_named_by_field() {
         error(|c| c["vault"]["scopes"] = json!([])),
         error(|c| c["vault"]["scopes"][1] = json!({"level": "Company"})),
         error(|c| c["fileMode"] = 0o4777.into()),
+        error(|c| c["files"][1]["mode"] = 0o044.into()),
         error(|c| c["refreshMillis"] = 0.into()),
     ];
     let fields: Vec<&str> = said
@@ -145,6 +148,7 @@ fn mistakes_are_named_by_field() {
             "config field vault.scopes",
             "config field vault.scopes[1].id",
             "config field fileMode",
+            "config field files[1].mode",
             "config field refreshMillis",
         ],
         "{said:#?}"

@@ -67,8 +67,7 @@ fn list(root: &Path, below: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::files::{Contents, Written};
-    use keystead_vault::Sensitive;
+    use crate::files::{Content, Contents, Written};
     use std::os::unix::fs::MetadataExt as _;
 
     #[test]
@@ -76,9 +75,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let tree = Tree::new(dir.path(), 0o440);
         let path = |text| FilePath::parse(text).unwrap();
+        let content = |text: &str| Content {
+            text: text.into(),
+            mode: 0o440,
+        };
         let contents: Contents = ["a", "b/c", "b/d", "e/f"]
             .into_iter()
-            .map(|text| (path(text), Sensitive::from(text)))
+            .map(|text| (path(text), content(text)))
             .collect();
         tree.keep(|_| false).unwrap();
         assert_eq!(tree.write(&contents).unwrap(), Written::Changed);

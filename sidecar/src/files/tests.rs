@@ -3,10 +3,19 @@ use proptest::prelude::*;
 use std::os::unix::fs::MetadataExt as _;
 use tempfile::TempDir;
 
+/// Files of mode 0440.
 fn contents(pairs: &[(&str, &str)]) -> Contents {
+    with_mode(0o440, pairs)
+}
+
+fn with_mode(mode: u32, pairs: &[(&str, &str)]) -> Contents {
+    let content = |text: &str| Content {
+        text: text.into(),
+        mode,
+    };
     pairs
         .iter()
-        .map(|(path, text)| (FilePath::parse(path).unwrap(), Sensitive::from(*text)))
+        .map(|(path, text)| (FilePath::parse(path).unwrap(), content(text)))
         .collect()
 }
 
@@ -113,11 +122,26 @@ fn no_files_leave_an_empty_directory() {
 fn directories_are_open_to_whom_the_files_are() {
     for (file, directory) in [(0o400, 0o700), (0o440, 0o750), (0o444, 0o755)] {
         let (dir, tree) = tree(file);
-        tree.write(&contents(&[("a/b", "1")])).unwrap();
+        tree.write(&with_mode(file, &[("a/b", "1")])).unwrap();
         assert_eq!(mode(&dir.path().join("a/b")), file);
         assert_eq!(mode(&dir.path().join("a")), directory);
         assert_eq!(mode(&dir.path().join(DATA)), directory);
     }
+}
+
+#[test]
+fn a_file_has_its_own_mode_and_a_new_one_makes_it_anew() {
+    let (dir, tree) = tree(0o444);
+    let mut files = with_mode(0o444, &[("a", "1")]);
+    files.extend(with_mode(0o400, &[("b", "1")]));
+    tree.write(&files).unwrap();
+    assert_eq!(mode(&dir.path().join("a")), 0o444);
+    assert_eq!(mode(&dir.path().join("b")), 0o400);
+    let before = fs::metadata(dir.path().join("a")).unwrap().ino();
+    files.extend(with_mode(0o500, &[("b", "1")]));
+    assert_eq!(tree.write(&files).unwrap(), Written::Changed);
+    assert_eq!(mode(&dir.path().join("b")), 0o500);
+    assert_eq!(fs::metadata(dir.path().join("a")).unwrap().ino(), before);
 }
 
 #[test]
@@ -170,7 +194,10 @@ fn a_failed_write_keeps_the_old_files() {
     // A name that no file system takes, past the check that would have refused it.
     let long = FilePath("x".repeat(300));
     let error = tree
-        .write(&BTreeMap::from([(long, Sensitive::from("2"))]))
+        .write(&BTreeMap::from([(
+            long,
+            contents(&[("a", "2")]).remove(&FilePath("a".into())).unwrap(),
+        )]))
         .unwrap_err();
     assert!(error.to_string().contains("File name too long"), "{error}");
     assert_eq!(fs::read_to_string(dir.path().join("a")).unwrap(), "1");
@@ -221,7 +248,7 @@ proptest! {
         let (dir, tree) = tree(0o440);
         for round in rounds {
             let files: Contents =
-                round.iter().map(|(path, text)| (FilePath::parse(path).unwrap(), Sensitive::from(text.as_str()))).collect();
+                contents(&round.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect::<Vec<_>>());
             if FilePath::check_together(files.keys()).is_err() {
                 continue;
             }

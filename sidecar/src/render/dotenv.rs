@@ -13,6 +13,7 @@
 //! No quoting is read alike everywhere once a value has a single quote *and* one of those four
 //! characters, or two backslashes in a row; whoever has such values mounts them `Raw`.
 
+use super::Keys;
 use crate::error::{Error, Wanted, Way};
 use keystead_crds::sidecar::SecretSource;
 use keystead_vault::Sensitive;
@@ -23,7 +24,7 @@ use std::collections::BTreeMap;
 const SPECIAL: [char; 4] = ['\\', '"', '$', '`'];
 
 /// The file for these keys of a secret.
-pub fn render(secret: &SecretSource, keys: &BTreeMap<&str, &Resolved>) -> Result<Sensitive<String>, Error> {
+pub fn render(secret: &SecretSource, keys: &Keys<'_>) -> Result<Sensitive<String>, Error> {
     let mut named: BTreeMap<String, (&str, &str)> = BTreeMap::new();
     for (key, Resolved { value, .. }) in keys {
         let value = value.expose().as_str();

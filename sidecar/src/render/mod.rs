@@ -1,16 +1,23 @@
 //! Values in, file contents out. Pure: nothing is read or written here.
 
 pub mod dotenv;
+pub mod json;
+pub mod properties;
 pub mod raw;
+pub mod yaml;
 
-use crate::config::{Content, Settings};
+use crate::config::{Content, File, Listing, Settings};
 use crate::envfile::{self, Entry};
 use crate::error::{Error, Wanted};
-use crate::files::Contents;
+use crate::files::{self, Contents};
 use keystead_crds::sidecar::{SecretConfig, SecretSource};
 use keystead_vault::Sensitive;
 use keystead_vault::resolve::{Missing, Resolved, Secrets, show};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{self, Write};
+
+/// What a secret shows, by key.
+pub type Keys<'a> = BTreeMap<&'a str, &'a Resolved>;
 
 /// Everything that goes to disk.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -27,12 +34,12 @@ pub struct Rendered {
 pub fn render(settings: &Settings, secrets: &Secrets) -> Result<Rendered, Error> {
     let mut view = View::new(settings, secrets)?;
     let mut files = Contents::new();
-    for (path, content) in &settings.files {
+    for (path, File { content, mode }) in &settings.files {
         let text = match content {
             Content::Raw { secret, key } => view.value(secret, key)?.map(|value| raw::render(&value.value)),
-            Content::Dotenv { secret } => view.dotenv(secret)?,
+            Content::Keys { listing, secret } => view.keys(*listing, secret)?,
         };
-        files.extend(text.map(|text| (path.clone(), text)));
+        files.extend(text.map(|text| (path.clone(), files::Content { text, mode: *mode })));
     }
     let mut entries = Vec::with_capacity(settings.env.len());
     for variable in &settings.env {
@@ -61,7 +68,7 @@ pub(crate) fn is_refused(secrets: &Secrets, source: &SecretSource) -> bool {
 /// What each secret shows.
 struct View<'a> {
     secrets: &'a Secrets,
-    shown: BTreeMap<&'a str, (&'a SecretConfig, BTreeMap<&'a str, &'a Resolved>)>,
+    shown: BTreeMap<&'a str, (&'a SecretConfig, Keys<'a>)>,
     left_out: BTreeSet<String>,
 }
 
@@ -106,11 +113,17 @@ impl<'a> View<'a> {
     }
 
     /// A file of all keys; none where there are none and need not be.
-    fn dotenv(&self, secret: &str) -> Result<Option<Sensitive<String>>, Error> {
-        match self.shown.get(secret) {
-            Some((asked, keys)) if !keys.is_empty() => dotenv::render(&asked.from, keys).map(Some),
-            _ => Ok(None),
-        }
+    fn keys(&self, listing: Listing, secret: &str) -> Result<Option<Sensitive<String>>, Error> {
+        let shown = self.shown.get(secret);
+        let Some((asked, keys)) = shown.filter(|(_, keys)| !keys.is_empty()) else {
+            return Ok(None);
+        };
+        Ok(Some(match listing {
+            Listing::Dotenv => dotenv::render(&asked.from, keys)?,
+            Listing::Json => json::render(keys),
+            Listing::Properties => properties::render(keys),
+            Listing::Yaml => yaml::render(keys),
+        }))
     }
 
     fn wanted(&self, secret: &str, key: &str) -> Option<Wanted> {
@@ -119,6 +132,28 @@ impl<'a> View<'a> {
             secret: asked.from.clone(),
             key: key.to_owned(),
         })
+    }
+}
+
+/// The text that `write` writes, which is asked twice: first for its size, because a string that grows
+/// leaves copies behind.
+fn sized(write: impl Fn(&mut dyn Write) -> fmt::Result) -> Sensitive<String> {
+    let mut size = Size(0);
+    let mut text = String::new();
+    // Neither of the two can fail.
+    let _ = write(&mut size);
+    text.reserve_exact(size.0);
+    let _ = write(&mut text);
+    Sensitive::new(text)
+}
+
+/// Counts bytes.
+struct Size(usize);
+
+impl Write for Size {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0 += text.len();
+        Ok(())
     }
 }
 

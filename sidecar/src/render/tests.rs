@@ -1,3 +1,5 @@
+mod formats;
+
 use super::*;
 use crate::config::Environment;
 use crate::files::FilePath;
@@ -80,7 +82,12 @@ fn secrets(hubspot: &[(&str, &str)], postgres: &[(&str, &str)]) -> Secrets {
 fn files_and_variables_are_rendered() {
     let secrets = secrets(&[("api_key", "k\n"), ("base_url", "u")], &[("password", "p")]);
     let rendered = render(&settings(), &secrets).unwrap();
-    let file = |path: &str| rendered.files[&FilePath::parse(path).unwrap()].expose().as_str();
+    let file = |path: &str| {
+        rendered.files[&FilePath::parse(path).unwrap()]
+            .text
+            .expose()
+            .as_str()
+    };
     assert_eq!(file("crm.env"), "API_KEY='k\n'\nBASE_URL='u'\n");
     assert_eq!(file("key"), "k\n");
     assert_eq!(rendered.env.expose(), "CRM_KEY='k\n'\n");
@@ -114,7 +121,7 @@ fn only_the_keys_asked_for_are_shown() {
     let found = secrets(&[("api_key", "k"), ("base_url", "u")], &[]);
     let rendered = render(&settings, &found).unwrap();
     let file = &rendered.files[&FilePath::parse("crm.env").unwrap()];
-    assert_eq!(file.expose(), "API_KEY='k'\n");
+    assert_eq!(file.text.expose(), "API_KEY='k'\n");
     let error = render(&settings, &secrets(&[("base_url", "u")], &[])).unwrap_err();
     assert_eq!(
         error.to_string(),

@@ -242,6 +242,7 @@ fn binding_rows() -> Vec<Row> {
         (binding, "/spec/env/0/secret", json!("other"), "spec.env", unknown),
         (binding, "/spec/files/0/key", Value::Null, "spec.files[0]", kind),
         (binding, "/spec/files/1/key", json!("k"), "spec.files[1]", kind),
+        (binding, "/spec/files/0/format", json!("Json"), "spec.files[0]", kind),
         (binding, "/spec/files/0/format", json!("Toml"), "spec.files[0].format", "\"Raw\""),
         (binding, "/spec/secrets/0/service", json!("Hubspot"), "spec.secrets[0].service", SEGMENT),
         (binding, "/spec/secrets/0/service", Value::Null, "spec.secrets[0]", one),
@@ -254,6 +255,10 @@ fn binding_rows() -> Vec<Row> {
     ];
     for bad in ["../a", "/a", ".a", "a/../b", "a/.b", "a//b", "a/", "a b"] {
         rows.push((binding, "/spec/files/0/path", json!(bad), "spec.files[0].path", "path must be relative"));
+    }
+    for bad in [json!("0600"), json!("0o440"), json!("rw"), json!("440 "), json!(440), json!(0o644), json!(-1), json!(true)] {
+        let right = if bad.is_boolean() { "must be of type integer,string" } else { "mode must be one of 0400, 0440" };
+        rows.push((binding, "/spec/files/0/mode", bad, "spec.files[0].mode", right));
     }
     for bad in ["KEYSTEAD_X", "A-B", "1A", "A=B"] {
         rows.push((binding, "/spec/env/0/name", json!(bad), "spec.env[0].name", "name must be letters, digits"));

@@ -1,7 +1,7 @@
 //! The container and the volumes that are added.
 
-use super::Settings;
 use super::pod::{Container, Pod};
+use super::{Refusal, Settings};
 use keystead_compile::kinds::defaults::Requests;
 use keystead_compile::quantity;
 use keystead_crds::{names, sidecar::Config};
@@ -125,11 +125,31 @@ fn amount(quantity: &Value) -> Option<u128> {
     quantity::parse(quantity.as_str()?)
 }
 
+/// Refuses files whose own mode would keep them from the pod's containers.
+pub(super) fn admit_modes(pod: &Pod<'_>, config: &Config) -> Result<(), Refusal> {
+    let owner = Owner::of(pod);
+    let files = config.files.iter().filter_map(|file| Some((file, file.mode?)));
+    let mut unreadable = files.filter(|(_, mode)| !owner.lets_read(*mode));
+    let Some((file, mode)) = unreadable.next() else {
+        return Ok(());
+    };
+    Err(Refusal(format!(
+        "the SecretBinding's file {} has mode {mode:04o}, by which this pod's containers can't read it: set one \
+         runAsUser other than 0 for all of them{}, or give the file another mode or none",
+        file.path,
+        if mode & 0o040 == 0 { "" } else { " or an fsGroup" }
+    )))
+}
+
 /// Who owns the files, and who may read them.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 struct Owner {
     user: i64,
     file_mode: u32,
+    /// Whether the containers run as that user.
+    is_shared: bool,
+    /// Whether they are in the files' group.
+    is_group: bool,
 }
 
 impl Owner {
@@ -147,7 +167,14 @@ impl Owner {
         Self {
             user: shared.unwrap_or(DEFAULT_USER),
             file_mode,
+            is_shared: shared.is_some(),
+            is_group: pod.has_fs_group(),
         }
+    }
+
+    /// Whether the containers can read a file of this mode.
+    const fn lets_read(&self, mode: u32) -> bool {
+        self.is_shared || (self.is_group && mode & 0o040 != 0) || mode & 0o004 != 0
     }
 }
 

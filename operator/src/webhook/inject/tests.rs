@@ -6,6 +6,7 @@ use keystead_crds::sidecar::{
 };
 use std::time::Duration;
 
+mod modes;
 mod random;
 mod refusals;
 
