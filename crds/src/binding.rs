@@ -42,7 +42,7 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[kube(
-    validation = Rule::new("!has(self.spec.files) || self.spec.files.all(f, self.spec.secrets.exists(s, s.name == f.secret))")
+    validation = Rule::new("!has(self.spec.files) || self.spec.files.all(f, !has(f.secret) || self.spec.secrets.exists(s, s.name == f.secret))")
         .message("spec.files: every 'secret' must be the name of an entry of spec.secrets"),
     validation = Rule::new("!has(self.spec.env) || self.spec.env.all(e, self.spec.secrets.exists(s, s.name == e.secret))")
         .message("spec.env: every 'secret' must be the name of an entry of spec.secrets"),
@@ -139,10 +139,18 @@ pub struct BoundSecret {
     pub optional: bool,
 }
 
+/// Longest template, in characters. All templates of a pod travel in one variable of its sidecar, which
+/// Linux lets have 128 KiB.
+pub const LONGEST_TEMPLATE: usize = 32 * 1024;
+
 /// One file in the pod.
 #[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[x_kube(validation = Rule::new("(self.format == 'Raw') == has(self.key)")
     .message("a Raw file holds one key and needs 'key'; files of the other formats have none"))]
+#[x_kube(validation = Rule::new("(self.format == 'Template') != has(self.secret)")
+    .message("a file needs 'secret', but for a Template, which names its secrets itself and has none"))]
+#[x_kube(validation = Rule::new("(self.format == 'Template') == has(self.template)")
+    .message("a Template file needs 'template'; files of the other formats have none"))]
 pub struct FileSpec {
     /// Where, relative to `/keystead`: `/`-separated names, none of which begins with a dot.
     #[schemars(length(min = 1, max = 256))]
@@ -151,13 +159,19 @@ pub struct FileSpec {
     pub path: String,
     /// What the file holds.
     pub format: FileFormat,
-    /// Which entry of `secrets`.
+    /// Which entry of `secrets`; none for `Template`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
-    pub secret: String,
+    pub secret: Option<String>,
     /// Which key, for `Raw`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128))]
     pub key: Option<String>,
+    /// The text, for `Template`: Jinja, in which `secret("hubspot").api_key` is a key of an entry of
+    /// `secrets`. What it names and is not there is an error. docs/files.md has the filters and functions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = LONGEST_TEMPLATE))]
+    pub template: Option<String>,
     /// Who may read the file, as an octal mode such as `"0400"`: one of 0400, 0440, 0444, and 0500, 0550,
     /// 0555 for a file to be executed. Where it is left out the pod decides: 0440 with an `fsGroup`, 0400
     /// where all containers run as one user, else 0444. A pod whose containers could not read the file is
@@ -180,6 +194,8 @@ pub enum FileFormat {
     Properties,
     /// One key's value, byte by byte.
     Raw,
+    /// What a template makes of the values.
+    Template,
     /// One YAML mapping, each key with its value as a string.
     Yaml,
 }

@@ -104,14 +104,29 @@ pub struct FileConfig {
     pub path: String,
     /// What it holds.
     pub format: FileFormat,
-    /// A [`SecretConfig::name`].
-    pub secret: String,
+    /// A [`SecretConfig::name`]; none for [`FileFormat::Template`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
+    /// The text, for [`FileFormat::Template`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<TemplateConfig>,
     /// Which key, for [`FileFormat::Raw`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
     /// Its mode, such as 0o400; [`Config::file_mode`] where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<u32>,
+}
+
+/// A template, and what its names mean.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TemplateConfig {
+    /// The template itself.
+    pub text: String,
+    /// What stands before its names of secrets: its `hubspot` is the [`SecretConfig::name`] `web/hubspot`
+    /// where this is `web/`.
+    pub prefix: String,
 }
 
 /// One variable to hand over.

@@ -1,14 +1,16 @@
 //! What the webhook told this sidecar, read from the environment and checked once: everything
 //! after this file works with names that exist and paths that are harmless.
 
+mod files;
 mod secrets;
 
+pub use self::files::{Content, File, Listing};
+use self::files::{check_mode, files};
 use self::secrets::{check_secret, scopes, secrets, sources};
-use crate::files::{FilePath, PathError};
+use crate::files::FilePath;
 use crate::render::is_refused;
-use keystead_crds::binding::FileFormat;
 use keystead_crds::names;
-use keystead_crds::sidecar::{CONFIG_VERSION, Config, EnvConfig, FileConfig, SecretConfig, VaultConfig};
+use keystead_crds::sidecar::{CONFIG_VERSION, Config, EnvConfig, SecretConfig, VaultConfig};
 use keystead_vault::resolve::{Secret, Secrets, Source};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -69,47 +71,6 @@ pub struct Settings {
     pub file_mode: u32,
     /// How often to look for changes.
     pub refresh: Duration,
-}
-
-/// One file.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct File {
-    /// What it holds.
-    pub content: Content,
-    /// Its mode.
-    pub mode: u32,
-}
-
-/// What a file holds.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Content {
-    /// All keys of a secret.
-    Keys {
-        /// How they are written.
-        listing: Listing,
-        /// The secret's name.
-        secret: String,
-    },
-    /// One key's value.
-    Raw {
-        /// The secret's name.
-        secret: String,
-        /// The key.
-        key: String,
-    },
-}
-
-/// A way to write many keys into one file.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Listing {
-    /// For shells.
-    Dotenv,
-    /// A JSON object.
-    Json,
-    /// For Java.
-    Properties,
-    /// A YAML mapping.
-    Yaml,
 }
 
 /// One environment variable.
@@ -265,73 +226,14 @@ impl Settings {
     /// Whether the file at this path shows a secret that is refused; one that should not be there at all
     /// counts as such.
     pub fn shows_refused(&self, path: &FilePath, secrets: &Secrets) -> bool {
-        let Some(File {
-            content: Content::Keys { secret, .. } | Content::Raw { secret, .. },
-            ..
-        }) = self.files.get(path)
-        else {
-            return true;
+        let refused = |name: &str| {
+            let secret = self.secrets.get(name);
+            secret.is_none_or(|secret| is_refused(secrets, &secret.from))
         };
-        self.secrets
-            .get(secret)
-            .is_none_or(|secret| is_refused(secrets, &secret.from))
+        self.files
+            .get(path)
+            .is_none_or(|file| file.content.secrets().any(refused))
     }
-}
-
-fn files(
-    config: &Config,
-    secrets: &BTreeMap<String, SecretConfig>,
-) -> Result<BTreeMap<FilePath, File>, Error> {
-    let mut files = BTreeMap::new();
-    for (index, file) in config.files.iter().enumerate() {
-        let place = |part| format!("files[{index}].{part}");
-        check_secret(
-            secrets,
-            &format!("files[{index}]"),
-            &file.secret,
-            file.key.as_deref(),
-        )?;
-        let path = FilePath::parse(&file.path).map_err(|error| field(&place("path"), &error.to_string()))?;
-        let mode = file.mode.unwrap_or(config.file_mode);
-        check_mode(&place("mode"), mode)?;
-        let content = content(file).map_err(|why| field(&place("key"), why))?;
-        if files.insert(path, File { content, mode }).is_some() {
-            return Err(field(&place("path"), &format!("{:?} is there twice", file.path)));
-        }
-    }
-    FilePath::check_together(files.keys()).map_err(|error: PathError| field("files", &error.to_string()))?;
-    Ok(files)
-}
-
-fn content(file: &FileConfig) -> Result<Content, &'static str> {
-    let secret = file.secret.clone();
-    let keys = |listing| match file.key {
-        None => Ok(Content::Keys {
-            listing,
-            secret: secret.clone(),
-        }),
-        Some(_) => Err("a file of this format holds all keys and has none"),
-    };
-    match file.format {
-        FileFormat::Raw => match file.key.clone() {
-            Some(key) => Ok(Content::Raw { secret, key }),
-            None => Err("a Raw file holds one key and needs its name"),
-        },
-        FileFormat::Dotenv => keys(Listing::Dotenv),
-        FileFormat::Json => keys(Listing::Json),
-        FileFormat::Properties => keys(Listing::Properties),
-        FileFormat::Yaml => keys(Listing::Yaml),
-    }
-}
-
-fn check_mode(place: &str, mode: u32) -> Result<(), Error> {
-    if mode & !0o777 != 0 || mode & 0o400 == 0 {
-        return Err(field(
-            place,
-            &format!("0o{mode:o} must be a mode that the owner can read"),
-        ));
-    }
-    Ok(())
 }
 
 /// The name goes into a file that the kubelet parses.

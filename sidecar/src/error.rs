@@ -1,6 +1,7 @@
 //! Why the pod's secrets are not (all) there. Every text is a sentence for the people who own the
 //! pod; none can hold a value, because no variant has a place for one.
 
+use crate::files::FilePath;
 use keystead_crds::sidecar::SecretSource;
 use keystead_vault::resolve::Missing;
 use std::fmt;
@@ -44,6 +45,14 @@ pub enum Error {
     /// Something that we did not make stands where a file should be.
     #[error("{} exists and was not made by Keystead: nothing was changed, remove it", .0.display())]
     Taken(PathBuf),
+    /// A template can't be rendered.
+    #[error("the template of {}: {error}", AsRef::<Path>::as_ref(path).display())]
+    Template {
+        /// The file.
+        path: FilePath,
+        /// Where and why.
+        error: keystead_template::Error,
+    },
     /// A value can't travel the way the binding wants.
     #[error(
         "the value of {wanted} can't travel {way} because {why}: mount it as a file instead (files[].format: Raw)"
@@ -94,7 +103,7 @@ impl Error {
     pub const fn is_render(&self) -> bool {
         matches!(
             self,
-            Self::Missing(_) | Self::SameName { .. } | Self::Unfit { .. }
+            Self::Missing(_) | Self::SameName { .. } | Self::Template { .. } | Self::Unfit { .. }
         )
     }
 }

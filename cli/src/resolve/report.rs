@@ -252,7 +252,10 @@ fn why(origin: &Origin, not_in: &[String], overrides: &[String]) -> String {
 }
 
 fn files(config: &Config, asked: &SecretConfig, key: &str) -> Vec<String> {
-    let files = config.files.iter().filter(|file| file.secret == asked.name);
+    let files = config
+        .files
+        .iter()
+        .filter(|file| file.secret.as_deref() == Some(&*asked.name));
     let files = files.filter(|file| file.key.as_deref().is_none_or(|shown| shown == key));
     files.map(|file| format!("{FILES_DIR}/{}", file.path)).collect()
 }
@@ -276,7 +279,10 @@ fn lacks(config: &Config, asked: &SecretConfig, secrets: &Secrets) -> Vec<Lack> 
     let Some(found) = found.filter(|found| !found.keys.is_empty()) else {
         return vec![lack(None)];
     };
-    let files = config.files.iter().filter(|file| file.secret == asked.name);
+    let files = config
+        .files
+        .iter()
+        .filter(|file| file.secret.as_deref() == Some(&*asked.name));
     let env = config.env.iter().filter(|variable| variable.secret == asked.name);
     let mut keys: BTreeSet<&str> = asked.keys.iter().map(String::as_str).collect();
     keys.extend(files.filter_map(|file| file.key.as_deref()));

@@ -9,7 +9,8 @@ use keystead_crds::binding::BoundSecret;
 use keystead_crds::condition::Reason;
 use keystead_crds::provider::WorkloadMethod;
 use keystead_crds::sidecar::{
-    CONFIG_VERSION, Config, EnvConfig, FileConfig, ScopeConfig, SecretConfig, SecretSource, VaultConfig,
+    CONFIG_VERSION, Config, EnvConfig, FileConfig, ScopeConfig, SecretConfig, SecretSource, TemplateConfig,
+    VaultConfig,
 };
 use keystead_crds::{Level, SecretBinding, SecretProvider};
 use keystead_vault::name::Letter;
@@ -191,7 +192,11 @@ fn files(key: &Key, binding: &SecretBinding) -> impl Iterator<Item = FileConfig>
     files.map(|file| FileConfig {
         path: file.path.clone(),
         format: file.format,
-        secret: unique(key, &file.secret),
+        secret: file.secret.as_ref().map(|secret| unique(key, secret)),
+        template: file.template.as_ref().map(|text| TemplateConfig {
+            text: text.clone(),
+            prefix: unique(key, ""),
+        }),
         key: file.key.clone(),
         mode: file.mode(),
     })

@@ -76,7 +76,7 @@ pub fn plan(pod: &Value, secrets: PodSecrets, settings: &Settings) -> Result<Vec
         secrets.config,
         secrets.defaults.requests(),
         settings,
-    )];
+    )?];
     patch.prepend("/spec", "initContainers", pod.has("initContainers"), ours);
     Ok(patch.finish())
 }

@@ -4,6 +4,7 @@ pub mod dotenv;
 pub mod json;
 pub mod properties;
 pub mod raw;
+mod template;
 pub mod yaml;
 
 use crate::config::{Content, File, Listing, Settings};
@@ -38,6 +39,7 @@ pub fn render(settings: &Settings, secrets: &Secrets) -> Result<Rendered, Error>
         let text = match content {
             Content::Raw { secret, key } => view.value(secret, key)?.map(|value| raw::render(&value.value)),
             Content::Keys { listing, secret } => view.keys(*listing, secret)?,
+            Content::Template { template, secrets } => template::render(&mut view, path, template, secrets)?,
         };
         files.extend(text.map(|text| (path.clone(), files::Content { text, mode: *mode })));
     }

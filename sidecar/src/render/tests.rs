@@ -1,4 +1,5 @@
 mod formats;
+mod templates;
 
 use super::*;
 use crate::config::Environment;
@@ -18,6 +19,15 @@ fn settings() -> Settings {
 }
 
 fn settings_with(secrets: &Value) -> Settings {
+    let files = json!([
+        {"path": "crm.env", "format": "Dotenv", "secret": "crm"},
+        {"path": "key", "format": "Raw", "secret": "crm", "key": "api_key"},
+    ]);
+    let env = json!([{"name": "CRM_KEY", "secret": "crm", "key": "api_key"}]);
+    settings_of(secrets, &files, &env)
+}
+
+fn settings_of(secrets: &Value, files: &Value, env: &Value) -> Settings {
     let config = json!({
         "version": 1,
         "vault": {
@@ -26,11 +36,8 @@ fn settings_with(secrets: &Value) -> Settings {
             "scopes": [{"level": "Node"}, {"level": "Company", "id": "acme"}, {"level": "Global"}],
         },
         "secrets": secrets,
-        "files": [
-            {"path": "crm.env", "format": "Dotenv", "secret": "crm"},
-            {"path": "key", "format": "Raw", "secret": "crm", "key": "api_key"},
-        ],
-        "env": [{"name": "CRM_KEY", "secret": "crm", "key": "api_key"}],
+        "files": files,
+        "env": env,
         "fileMode": 0o440,
         "refreshMillis": 1000,
     })

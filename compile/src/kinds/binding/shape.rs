@@ -8,7 +8,10 @@ use kube::core::Selector;
 
 /// Whether the parts of a binding fit together.
 pub fn fits(spec: &SecretBindingSpec) -> Result<(), Problem> {
-    let wrong = selector(spec).or_else(|| files(spec)).or_else(|| keys(spec));
+    let wrong = selector(spec)
+        .or_else(|| files(spec))
+        .or_else(|| keys(spec))
+        .or_else(|| templates(spec));
     wrong.map_or(Ok(()), |message| Err(Problem::new(Reason::Invalid, message)))
 }
 
@@ -34,8 +37,8 @@ fn files(spec: &SecretBindingSpec) -> Option<String> {
 /// A file or variable shows a key that its secret is asked for.
 fn keys(spec: &SecretBindingSpec) -> Option<String> {
     let files = spec.files.iter().filter_map(|file| {
-        let key = file.key.as_ref()?;
-        Some((format!("spec.files[{}]", file.path), &file.secret, key))
+        let (secret, key) = (file.secret.as_ref()?, file.key.as_ref()?);
+        Some((format!("spec.files[{}]", file.path), secret, key))
     });
     let env = spec.env.iter();
     let env = env.map(|env| (format!("spec.env[{}]", env.name), &env.secret, &env.key));
@@ -45,6 +48,22 @@ fn keys(spec: &SecretBindingSpec) -> Option<String> {
         unseen.then(|| {
             format!("{place}.key: {key} is not among spec.secrets[{name}].keys: add it there, or leave keys out to have all")
         })
+    })
+}
+
+/// A template can be read, and what it names is there.
+fn templates(spec: &SecretBindingSpec) -> Option<String> {
+    spec.files.iter().find_map(|file| {
+        let error = template(spec, file.template.as_ref()?).err()?;
+        Some(format!("spec.files[{}].template: {error}", file.path))
+    })
+}
+
+/// Whether a template can work in a binding.
+fn template(spec: &SecretBindingSpec, text: &str) -> Result<(), keystead_template::Error> {
+    keystead_template::check(text, |name| {
+        let secret = spec.secrets.iter().find(|secret| secret.name == name)?;
+        Some(secret.keys.as_slice())
     })
 }
 
@@ -73,6 +92,7 @@ mod tests {
     fn what_can_not_fit_together_is_said() {
         let raw = |path: &str, key: &str| json!({"path": path, "format": "Raw", "secret": "crm", "key": key});
         let env = |secret: &str, key: &str| json!({"env": [{"name": "KEY", "secret": secret, "key": key}]});
+        let template = |text: &str| json!({"path": "t", "format": "Template", "template": text});
         for (fields, wanted) in [
             (
                 json!({"files": [raw("a/b", "api_key"), raw("a", "api_key")]}),
@@ -81,6 +101,14 @@ mod tests {
             (
                 json!({"files": [raw("a", "url")]}),
                 "spec.files[a].key: url is not among spec.secrets[crm].keys",
+            ),
+            (
+                json!({"files": [template("a\n{{ secret('crm').url }}")]}),
+                "spec.files[t].template: line 2: url is not among spec.secrets[crm].keys",
+            ),
+            (
+                json!({"files": [template("{{ secret('hr').url }}")]}),
+                "spec.files[t].template: line 1: secret(\"hr\") must be the name of an entry of spec.secrets",
             ),
             (
                 env("crm", "url"),
@@ -96,6 +124,7 @@ mod tests {
         }
         for fields in [
             json!({"files": [raw("a", "api_key"), raw("b", "api_key")]}),
+            json!({"files": [template("{{ secret('crm').api_key }} {{ secret('db').url }}")]}),
             env("crm", "api_key"),
             env("db", "url"),
         ] {

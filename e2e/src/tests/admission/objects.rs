@@ -105,6 +105,28 @@ fn bindings(webhook: &Webhook<'_>) -> Result<()> {
         &with_variable("second", "TOKEN"),
         "SecretBinding first gives the pods of service account web the variable TOKEN too",
     )?;
+    for (text, wrong) in [
+        ("{{ secret('hubspot'", "it can't be read: "),
+        (
+            "{{ secret('hubspot').api_key|upcase }}",
+            "there is no filter upcase",
+        ),
+        ("{{ env('HOME') }}", "there is no variable or function env"),
+        (
+            "{{ secret('stripe').api_key }}",
+            "must be the name of an entry of spec.secrets",
+        ),
+    ] {
+        webhook.refuses(
+            &with_template("second", text),
+            "spec.files[conf].template: line 1: ",
+        )?;
+        webhook.refuses(&with_template("second", text), wrong)?;
+    }
+    rig.apply(&with_template(
+        "templated",
+        "{{ secret('hubspot').api_key|json }}",
+    ))?;
     rig.apply(&with_variable("second", "OTHER"))?;
     rig.ready(&["secretbinding/second -n @id@-shop"])?;
     webhook.forbids(
@@ -238,6 +260,13 @@ pub(super) fn slipped_past(stage: &Stage) -> Result<()> {
 }
 
 /// A binding that gives the pods of `web` a variable.
+fn with_template(name: &str, text: &str) -> String {
+    format!(
+        "{}  files: [{{path: conf, format: Template, template: \"{text}\"}}]\n",
+        binding("shop", name, "web", &["hubspot"])
+    )
+}
+
 fn with_variable(name: &str, variable: &str) -> String {
     format!(
         "{}  env: [{{name: {variable}, secret: hubspot, key: api_key}}]\n",

@@ -75,6 +75,7 @@ fn binding() -> Value {
             "files": [
                 {"path": "a/b.txt", "format": "Raw", "secret": "hubspot", "key": "api_key"},
                 {"path": "c.env", "format": "Dotenv", "secret": "hubspot"},
+                {"path": "d.conf", "format": "Template", "template": "{{ secret('hubspot').api_key }}"},
             ],
             "env": [{"name": "API_KEY", "secret": "hubspot", "key": "api_key"}],
             "refreshInterval": "30s",
@@ -231,6 +232,8 @@ fn generate_rows() -> Vec<Row> {
 fn binding_rows() -> Vec<Row> {
     let unknown = "must be the name of an entry of spec.secrets";
     let kind = "a Raw file holds one key and needs 'key'";
+    let no_secret = "a file needs 'secret', but for a Template";
+    let text = "a Template file needs 'template'";
     let twice = "Duplicate value";
     let interval = "refreshInterval must be between 1s and 24h";
     let one = "a secret needs exactly one of service and path";
@@ -243,6 +246,11 @@ fn binding_rows() -> Vec<Row> {
         (binding, "/spec/files/0/key", Value::Null, "spec.files[0]", kind),
         (binding, "/spec/files/1/key", json!("k"), "spec.files[1]", kind),
         (binding, "/spec/files/0/format", json!("Json"), "spec.files[0]", kind),
+        (binding, "/spec/files/2/secret", json!("hubspot"), "spec.files[2]", no_secret),
+        (binding, "/spec/files/1/secret", Value::Null, "spec.files[1]", no_secret),
+        (binding, "/spec/files/2/template", Value::Null, "spec.files[2]", text),
+        (binding, "/spec/files/1/template", json!("x"), "spec.files[1]", text),
+        (binding, "/spec/files/2/key", json!("k"), "spec.files[2]", kind),
         (binding, "/spec/files/0/format", json!("Toml"), "spec.files[0].format", "\"Raw\""),
         (binding, "/spec/secrets/0/service", json!("Hubspot"), "spec.secrets[0].service", SEGMENT),
         (binding, "/spec/secrets/0/service", Value::Null, "spec.secrets[0]", one),

@@ -14,8 +14,10 @@ use crate::stage::{PATIENCE, Stage};
 use crate::wait;
 
 /// The files that show the key that changes, and those that don't.
-const SHOWS: [&str; 4] = ["key", "hubspot.env", "hubspot.json", "hubspot.yaml"];
+const SHOWS: [&str; 5] = ["key", "hubspot.env", "hubspot.json", "hubspot.yaml", "both.conf"];
 const OTHERS: [&str; 2] = ["db.properties", "db/password"];
+
+const BOTH: &str = "{{ secret('crm').api_key }} {{ secret('db').password|urlencode }}\n";
 
 pub(super) fn all(stage: &Stage) -> Result<()> {
     rig::run(stage, "formats", Method::Kubernetes, |rig| {
@@ -40,6 +42,7 @@ pub(super) fn all(stage: &Stage) -> Result<()> {
             {"path": "hubspot.env", "format": "Dotenv", "secret": "crm"},
             {"path": "hubspot.json", "format": "Json", "secret": "crm"},
             {"path": "hubspot.yaml", "format": "Yaml", "secret": "crm"},
+            {"path": "both.conf", "format": "Template", "template": {"prefix": "", "text": BOTH}},
             {"path": "db.properties", "format": "Properties", "secret": "db"},
             {"path": "db/password", "format": "Raw", "secret": "db", "key": "password"},
         ]);
@@ -85,11 +88,12 @@ pub(super) fn all(stage: &Stage) -> Result<()> {
 
 /// The value is in every file that shows it.
 fn shown(pod: &Pod<'_>, value: &str) -> Result<()> {
-    let [key, env, json, yaml] = SHOWS.map(|name| format!("files/{name}"));
+    let [key, env, json, yaml, both] = SHOWS.map(|name| format!("files/{name}"));
     pod.expect(&key, value)?;
     pod.expect(&env, &format!("API_KEY='{value}'\n"))?;
     pod.expect(&json, &format!("{{\n  \"api_key\": \"{value}\"\n}}\n"))?;
-    pod.expect(&yaml, &format!("\"api_key\": \"{value}\"\n"))
+    pod.expect(&yaml, &format!("\"api_key\": \"{value}\"\n"))?;
+    pod.expect(&both, &format!("{value} p%20%3D%20q\n"))
 }
 
 /// Which files the others are: a file that is written anew is another one.

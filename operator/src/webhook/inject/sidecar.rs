@@ -11,7 +11,12 @@ use serde_json::{Value, json};
 const API_TOKEN_DIR: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /// The native sidecar: starts before everything else of the pod and ends after it.
-pub(super) fn container(pod: &Pod<'_>, mut config: Config, requests: Requests, settings: &Settings) -> Value {
+pub(super) fn container(
+    pod: &Pod<'_>,
+    mut config: Config,
+    requests: Requests,
+    settings: &Settings,
+) -> Result<Value, Refusal> {
     let owner = Owner::of(pod);
     config.file_mode = owner.file_mode;
     let mut container = json!({
@@ -19,7 +24,7 @@ pub(super) fn container(pod: &Pod<'_>, mut config: Config, requests: Requests, s
         "image": settings.image,
         "args": ["run"],
         "restartPolicy": "Always",
-        "env": env(pod, &config),
+        "env": env(pod, &config)?,
         // The fast path of the gate. It is bounded, and succeeds in any case: a hook that fails ends
         // the container, and one that hangs holds up the pod's deletion.
         "lifecycle": {"postStart": {"exec": {"command": [PROGRAM, "wait"]}}},
@@ -51,7 +56,7 @@ pub(super) fn container(pod: &Pod<'_>, mut config: Config, requests: Requests, s
         let probe = json!({"path": "/readyz", "port": names::SIDECAR_PORT, "scheme": "HTTP"});
         container["readinessProbe"] = json!({"httpGet": probe, "periodSeconds": 1, "timeoutSeconds": 1});
     }
-    container
+    Ok(container)
 }
 
 /// Where the files are; only the sidecar may write there.
@@ -75,11 +80,19 @@ pub(super) fn volumes(audience: &str) -> Vec<Value> {
     ]
 }
 
-fn env(pod: &Pod<'_>, config: &Config) -> Value {
+fn env(pod: &Pod<'_>, config: &Config) -> Result<Value, Refusal> {
     let field =
         |name: &str, path: &str| json!({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}});
     // The kubelet expands `$(NAME)` in values, and `$$` is how it writes a dollar.
-    let config = json!(config).to_string().replace('$', "$$");
+    let config = json!(config).to_string();
+    if config.len() > LONGEST_CONFIG {
+        return Err(Refusal(format!(
+            "what this pod's SecretBindings say has {} KB, and a sidecar can be told 100: shorten their templates, \
+             or have fewer of them for its service account",
+            config.len() / 1000
+        )));
+    }
+    let config = config.replace('$', "$$");
     let mut env = vec![
         json!({"name": names::CONFIG_ENV, "value": config}),
         field(names::NODE_ENV, "spec.nodeName"),
@@ -88,7 +101,7 @@ fn env(pod: &Pod<'_>, config: &Config) -> Value {
     if !pod.has_host_network() {
         env.push(field(names::POD_IP_ENV, "status.podIP"));
     }
-    Value::Array(env)
+    Ok(Value::Array(env))
 }
 
 /// Nothing where the pod as a whole has resources: those bound the sum of its containers' requests,
@@ -194,6 +207,9 @@ const DEFAULT_USER: i64 = 65532;
 
 /// The shortest life the API server grants. It is used once, at login.
 const TOKEN_SECONDS: u32 = 600;
+
+/// Longest config, in bytes. Linux starts no program with a variable of 128 KiB.
+const LONGEST_CONFIG: usize = 100 * 1000;
 
 /// Two versions of all files during a swap. Together with [`PRIVATE_SIZE`] less than the memory of a
 /// sidecar with a limit.

@@ -1,15 +1,17 @@
-//! A file's own mode, in pods whose containers could read it and in such whose could not.
+//! A file's own mode, in pods whose containers could read it and in such whose could not; and how much
+//! a sidecar can be told.
 
 use super::*;
 use keystead_crds::binding::FileFormat;
-use keystead_crds::sidecar::FileConfig;
+use keystead_crds::sidecar::{FileConfig, TemplateConfig};
 
 fn with_mode(pod: &Value, mode: u32) -> Result<Vec<Operation>, Refusal> {
     let mut secrets = secrets();
     secrets.config.files = vec![FileConfig {
         path: "tls/key".to_owned(),
         format: FileFormat::Raw,
-        secret: "hubspot".to_owned(),
+        secret: Some("hubspot".to_owned()),
+        template: None,
         key: Some("api_key".to_owned()),
         mode: Some(mode),
     }];
@@ -57,4 +59,31 @@ fn one_that_does_not_is_refused_with_what_would() {
     );
     let said = with_mode(&pod, 0o400).unwrap_err().to_string();
     assert!(said.contains("for all of them, or give"), "{said}");
+}
+
+#[test]
+fn a_config_that_no_program_could_be_started_with_is_refused() {
+    let pod =
+        json!({"metadata": {"name": "web"}, "spec": {"containers": [{"name": "web", "image": "web:1"}]}});
+    let with = |length: usize| {
+        let mut secrets = secrets();
+        secrets.config.files = vec![FileConfig {
+            path: "conf".to_owned(),
+            format: FileFormat::Template,
+            secret: None,
+            template: Some(TemplateConfig {
+                text: "x".repeat(length),
+                prefix: "web/".to_owned(),
+            }),
+            key: None,
+            mode: None,
+        }];
+        plan(&pod, secrets, &settings())
+    };
+    assert!(with(90_000).is_ok());
+    let said = with(100_000).unwrap_err().to_string();
+    assert!(
+        said.starts_with("what this pod's SecretBindings say has 100 KB"),
+        "{said}"
+    );
 }
