@@ -31,7 +31,7 @@ pub(crate) enum Command {
         /// Of which shell.
         shell: clap_complete::Shell,
     },
-    /// Show what the operator would do in Vault, without a value, and do nothing.
+    /// Show what the operator would do, without a value, and do nothing.
     ///
     /// Exit code: 0 nothing to do, 2 changes, 1 a conflict, a problem or an error.
     Plan(plan::Options),

@@ -38,7 +38,7 @@ impl fmt::Display for Unreadable {
 
 /// Puts all that is declared into a world; answers what can't be read.
 pub async fn fill(client: &Client, world: &mut World) -> Result<Vec<Unreadable>, Problem> {
-    for namespace in list::<PartialObjectMeta<Namespace>>(client).await? {
+    for namespace in list::<PartialObjectMeta<Namespace>>(client, ListParams::default()).await? {
         world.set_namespace(&namespace.name_any(), Some(namespace.labels().clone()));
         world.set_annotations(&namespace.name_any(), namespace.annotations().clone());
     }
@@ -67,7 +67,7 @@ where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
 {
     let mut objects = Vec::new();
-    for guard in list::<DeserializeGuard<K>>(client).await? {
+    for guard in list::<DeserializeGuard<K>>(client, ListParams::default()).await? {
         let key = Key::of(&guard);
         match guard.0 {
             Ok(object) => objects.push((key, Arc::new(object))),
@@ -81,16 +81,16 @@ where
     Ok(objects)
 }
 
-/// Every object of a kind, page by page; none where the kind is not installed. Of a
+/// Every object of a kind that these choose, page by page; none where the kind is not installed. Of a
 /// `PartialObjectMeta` the API server sends no more.
-pub(crate) async fn list<K>(client: &Client) -> Result<Vec<K>, Problem>
+pub(crate) async fn list<K>(client: &Client, chosen: ListParams) -> Result<Vec<K>, Problem>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
 {
     let api: Api<K> = Api::all(client.clone());
     let what = format!("list of {}", K::plural(&()));
     let mut objects = Vec::new();
-    let mut page = ListParams::default().limit(PAGE);
+    let mut page = chosen.limit(PAGE);
     loop {
         let found = match answer(&what, api.list(&page)).await? {
             Err(kube::Error::Api(status)) if status.is_not_found() => return Ok(objects),

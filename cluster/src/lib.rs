@@ -6,6 +6,7 @@ pub mod connection;
 mod deadline;
 pub mod declared;
 pub mod keys;
+pub mod native;
 pub mod release;
 pub mod values;
 

@@ -7,7 +7,7 @@ use keystead_compile::{Key, Problem, World};
 use keystead_crds::Credential;
 use keystead_crds::condition::Reason;
 use keystead_crds::names::FINALIZER;
-use kube::api::{Patch, PatchParams};
+use kube::api::{ListParams, Patch, PatchParams};
 use kube::core::PartialObjectMeta;
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::json;
@@ -27,7 +27,7 @@ pub struct Held {
 /// The Credentials that carry our finalizer: all of them, or without those that are known to be
 /// of another class of providers.
 pub async fn held(client: &Client, class: Option<&str>) -> Result<Vec<Held>, Problem> {
-    let found = list::<PartialObjectMeta<Credential>>(client).await?;
+    let found = list::<PartialObjectMeta<Credential>>(client, ListParams::default()).await?;
     let mut held: Vec<Held> = found
         .iter()
         .filter(|credential| credential.finalizers().iter().any(|name| name == FINALIZER))

@@ -2,22 +2,18 @@
 //! Vault. How it goes is shared with those who let go of it without an operator.
 
 use keystead_cluster::{call, problem, release};
+use keystead_compile::kinds::credential::is_held;
 use keystead_compile::{Key, Problem};
 use keystead_crds::Credential;
 use keystead_crds::credential::DeletionPolicy;
 use keystead_crds::names::FINALIZER;
 use kube::api::{Patch, PatchParams};
-use kube::{Api, Client, ResourceExt as _};
+use kube::{Api, Client};
 use serde_json::{Value, json};
-
-/// Whether a Credential carries it.
-pub(crate) fn is_on(credential: &Credential) -> bool {
-    credential.finalizers().iter().any(|name| name == FINALIZER)
-}
 
 /// Puts it on or takes it off, as the Credential's deletion policy wants it.
 pub(crate) async fn settle(client: &Client, key: &Key, credential: &Credential) -> Result<(), Problem> {
-    match (is_on(credential), credential.spec.deletion_policy) {
+    match (is_held(credential), credential.spec.deletion_policy) {
         (true, DeletionPolicy::Retain) => release::release(client, key).await,
         (false, DeletionPolicy::Delete | DeletionPolicy::Destroy) => put_on(client, key, credential).await,
         _ => Ok(()),

@@ -5,12 +5,11 @@
 pub(crate) mod native;
 
 use k8s_openapi::api::core::v1::Secret;
+use keystead_cluster::native::owner;
 use keystead_compile::kinds::sync::Data;
 use keystead_compile::{Key, Problem};
-use keystead_crds::SecretBinding;
-use keystead_crds::names::SYNCED_LABEL;
+use kube::ResourceExt as _;
 use kube::core::PartialObjectMeta;
-use kube::{Resource as _, ResourceExt as _};
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -160,21 +159,10 @@ impl Syncs {
     }
 }
 
-/// The binding that a Secret with our mark says it is of, and that binding's uid.
-fn owner(secret: &PartialObjectMeta<Secret>) -> Option<(Key, String)> {
-    secret.labels().get(SYNCED_LABEL)?;
-    let owner = native::controller(&secret.metadata)?;
-    let ours = owner.kind == SecretBinding::kind(&()) && owner.api_version == SecretBinding::api_version(&());
-    let binding = Key {
-        namespace: secret.namespace().unwrap_or_default(),
-        name: owner.name.clone(),
-    };
-    ours.then(|| (binding, owner.uid.clone()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use keystead_crds::names::SYNCED_LABEL;
     use keystead_vault::Sensitive;
     use serde_json::json;
 

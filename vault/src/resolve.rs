@@ -46,7 +46,7 @@ pub enum Origin {
 }
 
 /// One place to be read, for one secret.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Source {
     /// What it is read for.
     pub secret: SecretSource,

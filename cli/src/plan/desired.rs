@@ -1,11 +1,13 @@
-//! All that there should be in Vault, by who says so: pure.
+//! All that there should be in Vault and in the Secrets of `sync`, by who says so: pure.
 
 use keystead_cluster::keys::Published;
 use keystead_compile::kinds::binding::{self, Account};
+use keystead_compile::kinds::credential::{Fate, Removal};
+use keystead_compile::kinds::sync::{self, Native};
 use keystead_compile::kinds::{credential, scope};
 use keystead_compile::{Key, Problem, World, pause};
 use keystead_crds::provider::WorkloadMethod;
-use keystead_crds::{Credential, SecretProvider};
+use keystead_crds::{Credential, SecretBinding, SecretProvider};
 use keystead_vault::object::{Deletion, Mount, MountKind, Object, SigningKeys};
 use kube::ResourceExt as _;
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,13 +44,23 @@ pub(crate) enum Step {
     Apply(Object),
     /// It should not.
     Remove(Object, Deletion),
+    /// A native Secret of the binding with this uid should hold what is in Vault.
+    Sync(Native, Option<String>),
+    /// A native Secret should not be there.
+    Drop(Key),
+    /// Something stays that its owner leaves: a sentence.
+    Stay(String),
 }
+
+/// The native Secrets that there are, by the uid of the binding they are of.
+pub(crate) type Synced = BTreeMap<String, Vec<Key>>;
 
 /// Everything, with what becomes of these accounts besides those that bindings name.
 pub(crate) fn all(
     world: &World,
     keys: &Published,
     accounts: &BTreeSet<Account>,
+    synced: &Synced,
 ) -> BTreeMap<Subject, Desired> {
     let mut all = BTreeMap::new();
     for found in world.providers() {
@@ -69,8 +81,7 @@ pub(crate) fn all(
         all.insert(Subject::Credential(key.clone()), desired);
     }
     for (key, found) in world.bindings() {
-        let checked = binding::check(world, key, found).map(|()| Vec::new());
-        let desired = Desired::of(&found.spec.provider_ref.name, checked);
+        let desired = Desired::of(&found.spec.provider_ref.name, natives(world, key, found, synced));
         all.insert(Subject::Binding(key.clone()), desired);
     }
     for account in accounts.union(&named(world)) {
@@ -86,6 +97,16 @@ pub(crate) fn named(world: &World) -> BTreeSet<Account> {
         .bindings()
         .flat_map(|(key, found)| binding::accounts(key, found));
     accounts.filter(binding::can_exist).collect()
+}
+
+/// The value's path in Vault's API that a step is about, if it is about values.
+pub(crate) fn place(step: &Step) -> Option<String> {
+    match step {
+        Step::Apply(Object::KvSecret(secret)) | Step::Remove(Object::KvSecret(secret), _) => {
+            Some(secret.path.data())
+        }
+        _ => None,
+    }
 }
 
 fn provider(provider: &SecretProvider, keys: &Published) -> Vec<Step> {
@@ -107,9 +128,50 @@ fn provider(provider: &SecretProvider, keys: &Published) -> Vec<Step> {
 }
 
 fn values(world: &World, key: &Key, credential: &Credential) -> Result<Vec<Step>, Problem> {
+    if credential.metadata.deletion_timestamp.is_some() {
+        return farewell(world, key, credential);
+    }
     pause::check_credential(world, credential)?;
     let object = Object::KvSecret(credential::compile(world, key, credential)?);
     Ok(vec![Step::Apply(object)])
+}
+
+/// What becomes of the values of a deleted Credential.
+fn farewell(world: &World, key: &Key, credential: &Credential) -> Result<Vec<Step>, Problem> {
+    Ok(match credential::fate(world, key, credential) {
+        Fate::Nothing => Vec::new(),
+        Fate::Retained(path) => {
+            vec![Step::Stay(format!(
+                "it is deleted, and its values stay at {path} (deletionPolicy: Retain)"
+            ))]
+        }
+        Fate::LeftBehind(path, why) => {
+            vec![Step::Stay(format!(
+                "it is deleted, and its values are left behind at {path}: {why}"
+            ))]
+        }
+        Fate::Waiting(_, why) => return Err(why),
+        Fate::Goes(Removal { secret, deletion, .. }) => {
+            vec![Step::Remove(Object::KvSecret(secret), deletion)]
+        }
+    })
+}
+
+/// What becomes of the Secret that a binding asks for, and of those that it asked for before.
+fn natives(world: &World, key: &Key, binding: &SecretBinding, synced: &Synced) -> Result<Vec<Step>, Problem> {
+    pause::check(world, binding, &binding.spec.provider_ref.name)?;
+    binding::check(world, key, binding)?;
+    let native = sync::compile(world, key, binding)?;
+    let uid = binding.metadata.uid.clone();
+    let held = uid.as_ref().and_then(|uid| synced.get(uid)).into_iter().flatten();
+    let wanted = native.as_ref().map(|native| &native.key);
+    let others = held
+        .filter(|secret| Some(*secret) != wanted)
+        .cloned()
+        .map(Step::Drop);
+    let others: Vec<Step> = others.collect();
+    let native = native.map(|native| Step::Sync(native, uid));
+    Ok(native.into_iter().chain(others).collect())
 }
 
 /// What becomes of an account. A binding that can't be read may name it, so nothing is taken away then.

@@ -1,4 +1,5 @@
-//! What the operator would do in Vault: the same compilers and the same engine, and nothing is written.
+//! What the operator would do in Vault and with the Secrets of `sync`: the same compilers and the same
+//! engine, and nothing is written.
 
 mod compare;
 mod desired;
@@ -10,8 +11,9 @@ use crate::output::{self, Format};
 use crate::progress;
 use crate::view::View;
 use compare::compare;
-use desired::{Desired, Step, Subject};
+use desired::{Desired, Step, Subject, Synced};
 use keystead_cluster::keys::{self, Published};
+use keystead_cluster::native;
 use keystead_compile::kinds::binding::Account;
 use keystead_compile::kinds::provider;
 use keystead_crds::provider::WorkloadMethod;
@@ -62,11 +64,14 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<ExitCode> {
         let mut vaults = Vaults::new();
         log_in(&mut view, &mut vaults, |_| true).await;
         let keys = published(&view).await?;
-        if options.cluster {
-            whole(&view, &vaults, &keys).await
+        let (synced, unlisted) = synced(&view).await;
+        let mut report = if options.cluster {
+            whole(&view, &vaults, &keys, &synced).await
         } else {
-            laid(&mut view, vaults, &keys, &options).await
-        }
+            laid(&mut view, vaults, &keys, &synced, &options).await
+        }?;
+        report.problems.extend(unlisted);
+        anyhow::Ok(report)
     })
     .await?;
     output::show(options.output, &report, || report.text())?;
@@ -74,7 +79,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<ExitCode> {
 }
 
 /// All that is declared, and what is left of what was.
-async fn whole(view: &View, vaults: &Vaults, keys: &Published) -> anyhow::Result<Report> {
+async fn whole(view: &View, vaults: &Vaults, keys: &Published, synced: &Synced) -> anyhow::Result<Report> {
     view.chosen()?;
     let mut left = BTreeSet::new();
     for provider in view.providers() {
@@ -88,7 +93,7 @@ async fn whole(view: &View, vaults: &Vaults, keys: &Published) -> anyhow::Result
             }));
         }
     }
-    let all = desired::all(&view.world, keys, &left);
+    let all = desired::all(&view.world, keys, &left, synced);
     let mut report = compare(view, vaults, &Overlay::default(), all).await;
     for unreadable in view.unreadable.iter().filter(|_| view.concerns(None)) {
         report.problems.push(Trouble {
@@ -104,9 +109,10 @@ async fn laid(
     view: &mut View,
     mut vaults: Vaults,
     keys: &Published,
+    synced: &Synced,
     options: &Options,
 ) -> anyhow::Result<Report> {
-    let before = desired::all(&view.world, keys, &BTreeSet::new());
+    let before = desired::all(&view.world, keys, &BTreeSet::new(), synced);
     let mut overlay = Overlay::default();
     let namespace = options
         .namespace
@@ -126,10 +132,18 @@ async fn laid(
         Subject::Account(account) => Some(account.clone()),
         _ => None,
     });
-    let mut after = desired::all(&view.world, keys, &were.collect());
-    after.retain(|subject, desired| {
+    let mut after = desired::all(&view.world, keys, &were.collect(), synced);
+    let concerned = |subject: &Subject, desired: &Desired| {
         overlay.subjects.contains(subject) || uses(&overlay, desired) || before.get(subject) != Some(desired)
-    });
+    };
+    let of = after
+        .iter()
+        .filter(|(subject, desired)| concerned(subject, desired));
+    let places: BTreeSet<String> = of
+        .flat_map(|(_, desired)| desired.steps.iter().flatten())
+        .filter_map(desired::place)
+        .collect();
+    after.retain(|subject, desired| concerned(subject, desired) || follows(&places, desired));
     Ok(compare(view, &vaults, &overlay, after).await)
 }
 
@@ -143,6 +157,38 @@ fn uses(overlay: &Overlay, desired: &Desired) -> bool {
         }),
         _ => false,
     })
+}
+
+/// Whether a native Secret holds values of these places.
+fn follows(places: &BTreeSet<String>, desired: &Desired) -> bool {
+    let steps = desired.steps.iter().flatten();
+    steps.into_iter().any(|step| match step {
+        Step::Sync(native, _) => native.sources.iter().any(|source| places.contains(&source.path)),
+        _ => false,
+    })
+}
+
+/// The native Secrets that there are. Whoever has none need not be allowed to list them.
+async fn synced(view: &View) -> (Synced, Option<Trouble>) {
+    let mut synced = Synced::new();
+    match native::synced(&view.client).await {
+        Ok(found) => {
+            for (secret, uid) in found {
+                synced.entry(uid).or_default().push(secret);
+            }
+            (synced, None)
+        }
+        Err(problem) => {
+            let mut bindings = view.world.bindings().map(|(_, found)| &found.spec);
+            let any =
+                bindings.any(|spec| spec.sync.is_some() && view.concerns(Some(&spec.provider_ref.name)));
+            let trouble = Trouble {
+                object: "Secrets of spec.sync".into(),
+                problem: problem.message,
+            };
+            (synced, any.then_some(trouble))
+        }
+    }
 }
 
 /// Logs in to the Vaults of these providers.

@@ -140,11 +140,14 @@ fn read<K: Resource + DeserializeOwned>(item: Value, namespace: Option<&str>) ->
     Ok(object)
 }
 
-/// The object as it would be once it is applied: one that is there keeps its age, a new one is the youngest.
+/// The object as it would be once it is applied: one that is there keeps its age and is still being
+/// deleted if it was, a new one is the youngest.
 fn after<K: Resource>(mut new: K, old: Option<&K>) -> K {
     let created = old.and_then(|old| old.meta().creation_timestamp.clone());
     new.meta_mut().creation_timestamp = created.or_else(|| Some(Time(Timestamp::now())));
     new.meta_mut().uid = old.and_then(|old| old.meta().uid.clone());
+    new.meta_mut().deletion_timestamp = old.and_then(|old| old.meta().deletion_timestamp.clone());
+    new.meta_mut().finalizers = old.and_then(|old| old.meta().finalizers.clone());
     new
 }
 

@@ -9,16 +9,19 @@ use std::process::ExitCode;
 pub(crate) struct Report {
     /// What differs, or stands in the way.
     pub(crate) changes: Vec<Change>,
-    /// How many objects in Vault are as they should be.
+    /// How many objects are as they should be.
     pub(crate) unchanged: usize,
     /// What is declared and can't be.
     pub(crate) problems: Vec<Trouble>,
     /// What is left alone because somebody said so.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) paused: Vec<Trouble>,
+    /// What stays though its owner goes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) left: Vec<Trouble>,
 }
 
-/// One object in Vault.
+/// One object in Vault, or a native Secret.
 #[derive(Debug, Serialize)]
 pub(crate) struct Change {
     /// `create`, `change`, `adopt`, `delete`, `conflict` or `error`.
@@ -39,7 +42,7 @@ pub(crate) struct Change {
 pub(crate) struct Trouble {
     /// Which one.
     pub(crate) object: String,
-    /// Why it can't be.
+    /// Why it can't be, or what there is to know of it.
     pub(crate) problem: String,
 }
 
@@ -48,11 +51,25 @@ pub(crate) const CONFLICT: &str = "conflict";
 /// It could not be looked at.
 pub(crate) const ERROR: &str = "error";
 
+impl Change {
+    /// Whether it is done, and not in the way.
+    pub(crate) fn is_done(&self) -> bool {
+        ![CONFLICT, ERROR].contains(&self.action.as_str())
+    }
+}
+
 impl Report {
+    /// Takes in what was found of an object; nothing of one that is as it should be.
+    pub(crate) fn note(&mut self, change: Option<Change>) {
+        match change {
+            Some(change) => self.changes.push(change),
+            None => self.unchanged += 1,
+        }
+    }
+
     /// As `diff` does: 0 where nothing differs, 2 where something does, 1 where something is wrong.
     pub(crate) fn code(&self) -> ExitCode {
-        let wrong = |change: &Change| [CONFLICT, ERROR].contains(&change.action.as_str());
-        if !self.problems.is_empty() || self.changes.iter().any(wrong) {
+        if !self.problems.is_empty() || !self.changes.iter().all(Change::is_done) {
             ExitCode::from(1)
         } else if self.changes.is_empty() {
             ExitCode::SUCCESS
@@ -82,11 +99,15 @@ impl Report {
                     .map(|detail| format!("{:width$}    {detail}", "")),
             );
         }
-        for Trouble { object, problem } in &self.problems {
-            lines.push(format!("problem  {object}: {problem}"));
-        }
-        for Trouble { object, problem } in &self.paused {
-            lines.push(format!("paused  {object}: {problem}"));
+        for (word, found) in [
+            ("problem", &self.problems),
+            ("paused", &self.paused),
+            ("left", &self.left),
+        ] {
+            let said = found
+                .iter()
+                .map(|Trouble { object, problem }| format!("{word}  {object}: {problem}"));
+            lines.extend(said);
         }
         if !lines.is_empty() {
             lines.push(String::new());
@@ -114,10 +135,7 @@ impl Report {
             parts.push(format!("{} problem(s)", self.problems.len()));
         }
         if parts.is_empty() {
-            return format!(
-                "Nothing to do: {} object(s) in Vault are as declared.",
-                self.unchanged
-            );
+            return format!("Nothing to do: {} object(s) are as declared.", self.unchanged);
         }
         format!("{}; {} unchanged.", parts.join(", "), self.unchanged)
     }
@@ -158,12 +176,17 @@ mod tests {
                 problem: "SecretProvider p not found".into(),
             }],
             paused: Vec::new(),
+            left: vec![Trouble {
+                object: "Credential a/b".into(),
+                problem: "its values stay".into(),
+            }],
         };
         assert_eq!(
             report.text(),
             "create    values kv/x  (Credential a/b)\n            sets api_key\n\
              conflict  values kv/x  (Credential a/b)\n            sets api_key\n\
-             problem  SecretScope x: SecretProvider p not found\n\n\
+             problem  SecretScope x: SecretProvider p not found\n\
+             left  Credential a/b: its values stay\n\n\
              1 to create, 1 conflict(s), 1 problem(s); 3 unchanged."
         );
     }

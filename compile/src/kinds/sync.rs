@@ -18,7 +18,7 @@ use std::time::Duration;
 const LARGEST: usize = 1 << 20;
 
 /// A native Secret, as a binding asks for it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Native {
     /// The Secret.
     pub key: Key,

@@ -34,6 +34,14 @@ const TESTS: &[Named] = &[
         plan::what_differs,
     ),
     (
+        "cli: plan tells what becomes of deleted Credentials, and what they leave",
+        plan::deleted::credentials,
+    ),
+    (
+        "cli: plan tells what becomes of native Secrets, by their keys",
+        plan::native::secrets,
+    ),
+    (
         "cli: validate counts its checks, and fails when one does",
         validate::both_ways,
     ),

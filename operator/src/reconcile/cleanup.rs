@@ -4,18 +4,18 @@
 use super::Next;
 use super::credential::report;
 use crate::context::Context;
-use crate::{events, finalizer};
+use crate::events;
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::jiff::Timestamp;
 use keystead_cluster::{call, release};
-use keystead_compile::kinds::credential::{self, Removal};
-use keystead_compile::{Key, Problem, pause};
+use keystead_compile::kinds::credential::{self, Fate, Removal};
+use keystead_compile::{Key, Problem};
 use keystead_crds::Credential;
 use keystead_crds::condition::Reason;
-use keystead_crds::credential::{CredentialStatus, DeletionPolicy};
+use keystead_crds::credential::CredentialStatus;
 use keystead_crds::names::RELEASE_ANNOTATION;
 use keystead_vault::object::Object;
-use kube::{Api, Resource as _, ResourceExt as _};
+use kube::{Api, Resource as _};
 use std::time::Duration;
 
 /// Reason of the event that says what is left behind.
@@ -32,7 +32,7 @@ enum Outcome {
 }
 
 pub(super) async fn reconcile(context: &Context, key: &Key, object: &Credential) -> Result<Next, Problem> {
-    if !finalizer::is_on(object) {
+    if !credential::is_held(object) {
         return Ok(Next::OnChange);
     }
     let outcome = match clean(context, key, object).await {
@@ -56,45 +56,29 @@ pub(super) async fn reconcile(context: &Context, key: &Key, object: &Credential)
 
 /// Takes away what it has in Vault, as far as that can be done.
 async fn clean(context: &Context, key: &Key, object: &Credential) -> Outcome {
-    if object.spec.deletion_policy == DeletionPolicy::Retain {
-        return Outcome::Clean;
-    }
-    let (paused, removal) = {
-        let world = context.world();
-        let removal = credential::removal(&world, key, object);
-        (pause::check_credential(&world, object), removal)
-    };
-    let written = object.status.as_ref().and_then(|status| status.path.clone());
-    let left_behind = |path: Option<String>, why: Problem| match path {
-        Some(path) => Outcome::LeftBehind(path, why),
-        // It never had anything there.
-        None => Outcome::Clean,
-    };
-    let asked = object.annotations().get(RELEASE_ANNOTATION);
-    let removal = match removal {
-        _ if asked.is_some_and(|value| value == "true") => {
-            let why = format!("the annotation {RELEASE_ANNOTATION} asks for it");
-            return left_behind(written, Problem::new(Reason::CleanupBlocked, why));
-        }
-        Err(nowhere) => return left_behind(written, nowhere),
-        Ok(removal) => removal,
-    };
+    let fate = credential::fate(&context.world(), key, object);
     let Removal {
         provider,
         secret,
         deletion,
-    } = removal;
+    } = match fate {
+        Fate::Nothing | Fate::Retained(_) => return Outcome::Clean,
+        Fate::LeftBehind(path, why) => return Outcome::LeftBehind(path, why),
+        Fate::Waiting(path, why) => return Outcome::Blocked(path, why),
+        Fate::Goes(removal) => removal,
+    };
     let path = secret.path.to_string();
-    if let Err(problem) = paused {
-        return Outcome::Blocked(path, problem);
-    }
+    let written = object.status.as_ref().and_then(|status| status.path.clone());
     match context
         .remove(&provider, &Object::KvSecret(secret), deletion)
         .await
     {
         Ok(()) => Outcome::Clean,
         // Somebody else's now, or always.
-        Err(problem) if problem.reason == Reason::Conflict => left_behind(written, problem),
+        Err(problem) if problem.reason == Reason::Conflict => match written {
+            Some(path) => Outcome::LeftBehind(path, problem),
+            None => Outcome::Clean,
+        },
         Err(problem) => Outcome::Blocked(path, problem),
     }
 }

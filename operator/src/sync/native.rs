@@ -7,7 +7,8 @@ use bytes::Bytes;
 use http::Request;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use k8s_openapi::api::core::v1::Secret;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use keystead_cluster::native::{self, Plan, name};
 use keystead_cluster::{answer, problem};
 use keystead_compile::kinds::sync::Data;
 use keystead_compile::{Key, Problem};
@@ -20,21 +21,10 @@ use kube::core::PartialObjectMeta;
 use kube::core::response::Status;
 use kube::{Api, Client, Error, Resource as _, ResourceExt as _};
 use std::collections::BTreeMap;
-use zeroize::{Zeroize as _, Zeroizing};
+use zeroize::Zeroizing;
 
 /// Has the API server answer all of a Secret but its values.
 const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
-
-/// What is to be done about a Secret that is there.
-#[derive(Debug, Eq, PartialEq)]
-enum Plan {
-    /// Nothing.
-    Keep,
-    /// It is ours and differs.
-    Replace,
-    /// It is somebody else's, who is named.
-    Leave(String),
-}
 
 /// Makes the binding's Secret hold this and nothing else; answers its version. Where none with our mark
 /// is `known` to be there it is made without a look.
@@ -48,22 +38,21 @@ pub(crate) async fn write(
     if !known && let Some(version) = create(client, secret, binding, data).await? {
         return Ok(version);
     }
-    let api: Api<Secret> = Api::namespaced(client.clone(), &secret.namespace);
-    let found = answer(&name(secret), api.get_opt(&secret.name)).await?;
-    let Some(Held(found)) = &found.map_err(|error| explain(secret, &error))?.map(Held) else {
-        let made = create(client, secret, binding, data).await?;
-        let meanwhile = || {
-            format!(
-                "spec.sync: {} was made by somebody else at this moment",
-                name(secret)
-            )
-        };
-        return made.ok_or_else(|| Problem::new(Reason::KubernetesError, meanwhile()));
-    };
-    match plan(found, binding, data) {
-        Plan::Keep => Ok(found.resource_version().unwrap_or_default()),
-        Plan::Replace => {
-            let replaced = answer(&name(secret), replace(client, found, data)).await?;
+    let plan = native::plan(client, secret, binding.metadata.uid.as_deref(), data).await?;
+    match plan.map_err(|error| explain(secret, &error))? {
+        Plan::Create => {
+            let made = create(client, secret, binding, data).await?;
+            let meanwhile = || {
+                format!(
+                    "spec.sync: {} was made by somebody else at this moment",
+                    name(secret)
+                )
+            };
+            made.ok_or_else(|| Problem::new(Reason::KubernetesError, meanwhile()))
+        }
+        Plan::Keep(found) => Ok(found.resource_version().unwrap_or_default()),
+        Plan::Replace(found) => {
+            let replaced = answer(&name(secret), replace(client, &found, data)).await?;
             tracing::info!(
                 namespace = secret.namespace,
                 name = secret.name,
@@ -104,12 +93,6 @@ pub(crate) async fn delete(client: &Client, secret: &Key, version: &str) -> Resu
         Err(Error::Api(status)) if status.is_not_found() => Ok(()),
         Err(error) => Err(explain(secret, &error)),
     }
-}
-
-/// The controller that an object says it has.
-pub(crate) fn controller(metadata: &ObjectMeta) -> Option<&OwnerReference> {
-    let mut owners = metadata.owner_references.iter().flatten();
-    owners.find(|owner| owner.controller == Some(true))
 }
 
 /// Makes it, unless one is there.
@@ -158,25 +141,6 @@ async fn replace(client: &Client, found: &Secret, data: &Data<'_>) -> Result<Str
         data,
     )
     .await
-}
-
-fn plan(found: &Secret, binding: &SecretBinding, data: &Data<'_>) -> Plan {
-    let owner = controller(&found.metadata);
-    if owner.map(|owner| &owner.uid) != binding.metadata.uid.as_ref() {
-        return Plan::Leave(match owner {
-            Some(owner) => format!("of {} {}", owner.kind, owner.name),
-            None => "not of this binding".into(),
-        });
-    }
-    let held = found.data.iter().flatten();
-    let same = held
-        .map(|(key, value)| (key.as_str(), value.0.as_slice()))
-        .eq(data.iter().map(|(key, value)| (*key, value.expose().as_bytes())));
-    if same && found.labels().contains_key(SYNCED_LABEL) {
-        Plan::Keep
-    } else {
-        Plan::Replace
-    }
 }
 
 /// Sends a Secret; answers its version.
@@ -255,21 +219,6 @@ fn explain(secret: &Key, error: &Error) -> Problem {
             ),
         ),
         error => problem(error),
-    }
-}
-
-fn name(secret: &Key) -> String {
-    format!("Secret {}/{}", secret.namespace, secret.name)
-}
-
-/// A Secret that was read; it is wiped when it is dropped.
-struct Held(Secret);
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        for value in self.0.data.iter_mut().flat_map(|data| data.values_mut()) {
-            value.0.zeroize();
-        }
     }
 }
 

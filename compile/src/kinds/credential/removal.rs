@@ -1,12 +1,29 @@
 //! What a deleted Credential leaves in Vault.
 
 use super::{owner, path, place};
-use crate::{Key, Problem, World};
+use crate::{Key, Problem, World, pause};
 use keystead_crds::Credential;
 use keystead_crds::condition::Reason;
 use keystead_crds::credential::DeletionPolicy;
+use keystead_crds::names::{FINALIZER, RELEASE_ANNOTATION};
 use keystead_vault::object::{Adoption, Deletion, KvSecret};
+use kube::ResourceExt as _;
 use std::collections::BTreeMap;
+
+/// What becomes of the values of a deleted Credential.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Fate {
+    /// As far as anybody knows, there are none.
+    Nothing,
+    /// They stay at this path, as its deletion policy says.
+    Retained(String),
+    /// They stay at this path though they should go, and why.
+    LeftBehind(String, Problem),
+    /// They stay at this path until somebody does something, and why.
+    Waiting(String, Problem),
+    /// They go.
+    Goes(Removal),
+}
 
 /// What is to go from Vault, and how.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -17,6 +34,40 @@ pub struct Removal {
     pub secret: KvSecret,
     /// How it goes.
     pub deletion: Deletion,
+}
+
+/// Whether a Credential carries our finalizer.
+pub fn is_held(credential: &Credential) -> bool {
+    credential.finalizers().iter().any(|name| name == FINALIZER)
+}
+
+/// What becomes of a deleted Credential's values.
+pub fn fate(world: &World, key: &Key, credential: &Credential) -> Fate {
+    let written = credential.status.as_ref().and_then(|status| status.path.clone());
+    if credential.spec.deletion_policy == DeletionPolicy::Retain {
+        return written.map_or(Fate::Nothing, Fate::Retained);
+    }
+    if !is_held(credential) {
+        return Fate::Nothing;
+    }
+    let left_behind = |why| match written {
+        Some(path) => Fate::LeftBehind(path, why),
+        // It never had anything there.
+        None => Fate::Nothing,
+    };
+    let asked = credential.annotations().get(RELEASE_ANNOTATION);
+    if asked.is_some_and(|value| value == "true") {
+        let why = format!("the annotation {RELEASE_ANNOTATION} asks for it");
+        return left_behind(Problem::new(Reason::CleanupBlocked, why));
+    }
+    match (
+        removal(world, key, credential),
+        pause::check_credential(world, credential),
+    ) {
+        (Err(nowhere), _) => left_behind(nowhere),
+        (Ok(removal), Err(paused)) => Fate::Waiting(removal.secret.path.to_string(), paused),
+        (Ok(removal), Ok(())) => Fate::Goes(removal),
+    }
 }
 
 /// What is to go with a deleted Credential. It does not matter any more who may declare what: only

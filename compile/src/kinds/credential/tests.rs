@@ -221,3 +221,50 @@ fn what_is_removed_does_not_depend_on_who_may_declare() {
     let problem = removal(&world, &key, &one).unwrap_err();
     assert_eq!(problem.message, "SecretScope acme not found");
 }
+
+#[test]
+fn what_becomes_of_a_deleted_one() {
+    let mut world = acme();
+    let mut one = credential("acme-secrets", "hubspot", "acme", "hubspot", 1);
+    let key = Key::of(&one);
+    let path = "kv/keystead/production/company/acme/hubspot".to_owned();
+    let say = |world: &World, one: &Credential| match fate(world, &key, one) {
+        Fate::Nothing => "nothing".to_owned(),
+        Fate::Retained(path) => format!("retained {path}"),
+        Fate::LeftBehind(path, why) => format!("left behind {path}: {why}"),
+        Fate::Waiting(path, why) => format!("waiting {path}: {why}"),
+        Fate::Goes(removal) => format!("goes {}", removal.secret.path),
+    };
+    assert_eq!(say(&world, &one), "nothing", "it was never written");
+    one.status = Some(serde_json::from_value(json!({"path": path})).unwrap());
+    assert_eq!(say(&world, &one), format!("retained {path}"));
+    one.spec.deletion_policy = DeletionPolicy::Destroy;
+    assert_eq!(
+        say(&world, &one),
+        "nothing",
+        "it was cleaned up, and others hold it"
+    );
+    one.metadata.finalizers = Some(vec!["keystead.dev/cleanup".into()]);
+    assert_eq!(say(&world, &one), format!("goes {path}"));
+
+    let annotate = |one: &Credential, name: &str| {
+        let mut one = one.clone();
+        one.annotations_mut().insert(name.into(), "true".into());
+        one
+    };
+    let paused = say(&world, &annotate(&one, "keystead.dev/paused"));
+    assert!(
+        paused.starts_with(&format!("waiting {path}: the annotation")),
+        "{paused}"
+    );
+    let released = annotate(&one, "keystead.dev/release");
+    let wanted = format!("left behind {path}: the annotation keystead.dev/release asks for it");
+    assert_eq!(say(&world, &released), wanted);
+    world.set_scope("acme", None);
+    assert_eq!(
+        say(&world, &one),
+        format!("left behind {path}: SecretScope acme not found")
+    );
+    one.status = None;
+    assert_eq!(say(&world, &one), "nothing", "nowhere was it ever written");
+}

@@ -1,5 +1,8 @@
 //! `kubectl keystead plan`.
 
+pub(super) mod deleted;
+pub(super) mod native;
+
 use anyhow::{Result, ensure};
 
 use super::{Answer, run_here};

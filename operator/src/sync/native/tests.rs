@@ -1,64 +1,7 @@
 use super::*;
-use k8s_openapi::ByteString;
 use keystead_vault::Sensitive;
 use proptest::prelude::*;
-use serde_json::{Value, json};
-
-fn binding(uid: &str) -> SecretBinding {
-    serde_json::from_value(json!({
-        "apiVersion": "keystead.dev/v1alpha1", "kind": "SecretBinding",
-        "metadata": {"name": "web", "namespace": "shop", "uid": uid},
-        "spec": {"providerRef": {"name": "p"}, "serviceAccounts": ["web"], "secrets": [{"name": "a", "service": "a"}]},
-    }))
-    .unwrap()
-}
-
-/// A Secret of the binding with this uid, which holds `k: v`.
-fn secret(uid: &str, label: bool) -> Secret {
-    Secret {
-        metadata: ObjectMeta {
-            owner_references: Some(binding(uid).controller_owner_ref(&()).into_iter().collect()),
-            labels: label.then(|| BTreeMap::from([(SYNCED_LABEL.to_owned(), "true".to_owned())])),
-            ..ObjectMeta::default()
-        },
-        data: Some(BTreeMap::from([("k".to_owned(), ByteString(b"v".to_vec()))])),
-        ..Secret::default()
-    }
-}
-
-#[test]
-fn only_ours_is_written_and_only_where_it_differs() {
-    let values = ["v", "w"].map(Sensitive::from);
-    let [same, changed] = values.each_ref().map(|value| Data::from([("k", value)]));
-    let more = Data::from([("k", &values[0]), ("l", &values[1])]);
-    let ours = binding("u1");
-    assert_eq!(plan(&secret("u1", true), &ours, &same), Plan::Keep);
-    for differs in [&changed, &more, &Data::new()] {
-        assert_eq!(plan(&secret("u1", true), &ours, differs), Plan::Replace);
-    }
-    assert_eq!(
-        plan(&secret("u1", false), &ours, &same),
-        Plan::Replace,
-        "the mark is missing"
-    );
-    let former = plan(&secret("u0", true), &ours, &changed);
-    assert_eq!(
-        former,
-        Plan::Leave("of SecretBinding web".into()),
-        "of one that is gone"
-    );
-    let mut owned = secret("u1", true);
-    owned.metadata.owner_references.as_mut().unwrap()[0].controller = None;
-    assert_eq!(
-        plan(&owned, &ours, &same),
-        Plan::Leave("not of this binding".into())
-    );
-    owned.metadata.owner_references = None;
-    assert_eq!(
-        plan(&owned, &ours, &same),
-        Plan::Leave("not of this binding".into())
-    );
-}
+use serde_json::Value;
 
 proptest! {
     #[test]
