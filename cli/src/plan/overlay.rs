@@ -140,14 +140,18 @@ fn read<K: Resource + DeserializeOwned>(item: Value, namespace: Option<&str>) ->
     Ok(object)
 }
 
-/// The object as it would be once it is applied: one that is there keeps its age and is still being
-/// deleted if it was, a new one is the youngest.
+/// The object as it would be once it is applied: one that is there keeps its age, is still being deleted
+/// if it was, and keeps the annotations that others gave it. A new one is the youngest.
 fn after<K: Resource>(mut new: K, old: Option<&K>) -> K {
-    let created = old.and_then(|old| old.meta().creation_timestamp.clone());
-    new.meta_mut().creation_timestamp = created.or_else(|| Some(Time(Timestamp::now())));
-    new.meta_mut().uid = old.and_then(|old| old.meta().uid.clone());
-    new.meta_mut().deletion_timestamp = old.and_then(|old| old.meta().deletion_timestamp.clone());
-    new.meta_mut().finalizers = old.and_then(|old| old.meta().finalizers.clone());
+    let before = old.map(|old| old.meta().clone()).unwrap_or_default();
+    let meta = new.meta_mut();
+    meta.creation_timestamp = before.creation_timestamp.or_else(|| Some(Time(Timestamp::now())));
+    meta.uid = before.uid;
+    meta.deletion_timestamp = before.deletion_timestamp;
+    meta.finalizers = before.finalizers;
+    let mut annotations = before.annotations.unwrap_or_default();
+    annotations.extend(meta.annotations.take().unwrap_or_default());
+    meta.annotations = Some(annotations);
     new
 }
 
