@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn columns_are_as_wide_as_they_must_be() {
-        let rows = [["KEY", "VALUE"], ["ä", "x"], ["longer", ""]].map(|row| row.map(str::to_owned));
-        assert_eq!(table(&rows), "KEY     VALUE\nä       x\nlonger\n");
+        let rows = [["KEY", "VALUE"], ["länger", "x"], ["short", ""]].map(|row| row.map(str::to_owned));
+        assert_eq!(table(&rows), "KEY     VALUE\nlänger  x\nshort\n");
     }
 }
