@@ -29,6 +29,7 @@ pub(in super::super) fn secrets(stage: &Stage) -> Result<()> {
             ])?;
 
         rig.apply(&[service(), synced("native")].concat())?;
+        rig.grant("--set sync.enabled=true")?;
         let mut operator = rig.operator()?;
         rig.ready(&[
             "credential/hubspot -n @id@-secrets",
