@@ -4,6 +4,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
 use super::super::manifest::{credential, global, namespace, secret, value};
+use super::super::rig::chart::RELEASE;
 use super::super::rig::{self, Method, Rig};
 use super::provider::{settled, write};
 use crate::stage::Stage;
@@ -77,7 +78,7 @@ fn by_jwt(rig: &Rig<'_>) -> Result<()> {
         "auth/@id@-own/role/operator",
         &json!({
             "role_type": "jwt", "user_claim": "sub", "bound_audiences": ["vault"],
-            "bound_subject": format!("system:serviceaccount:{}:operator", rig.id),
+            "bound_subject": format!("system:serviceaccount:{}:{RELEASE}", rig.id),
             "token_policies": [format!("keystead-operator-{}", rig.id)],
         }),
     )?;

@@ -43,6 +43,8 @@ pub(super) fn leaves_company(stage: &Stage) -> Result<()> {
 pub(super) fn two_companies(stage: &Stage) -> Result<()> {
     rig::run(stage, "both", Method::Kubernetes, |rig| {
         let manifests = [
+            // Of no company, so it may declare for both.
+            namespace("secrets", ""),
             namespace("shop", "company: acme"),
             account("shop", "web"),
             rig.provider(),
@@ -52,17 +54,17 @@ pub(super) fn two_companies(stage: &Stage) -> Result<()> {
                 "globex",
                 "level: Company, id: globex, members: {namespaceSelector: {matchLabels: {also: globex}}}",
             ),
-            credential("shop", "acme", "acme", "hubspot", &value("api_key", "x")),
-            credential("shop", "globex", "globex", "hubspot", &value("api_key", "y")),
-            credential("shop", "everyone", "global", "hubspot", &value("api_key", "z")),
+            credential("secrets", "acme", "acme", "hubspot", &value("api_key", "x")),
+            credential("secrets", "globex", "globex", "hubspot", &value("api_key", "y")),
+            credential("secrets", "everyone", "global", "hubspot", &value("api_key", "z")),
             binding("shop", "web", "web", &["hubspot"]),
         ];
         rig.apply(&manifests.concat())?;
         let _operator = rig.operator()?;
         rig.ready(&[
-            "credential/acme -n @id@-shop",
-            "credential/globex -n @id@-shop",
-            "credential/everyone -n @id@-shop",
+            "credential/acme -n @id@-secrets",
+            "credential/globex -n @id@-secrets",
+            "credential/everyone -n @id@-secrets",
             "secretbinding/web -n @id@-shop",
         ])?;
         let token = rig.log_in(&format!("{}-shop", rig.id), "web")?;
