@@ -63,11 +63,12 @@ pub(super) fn shown(stage: &Stage) -> Result<()> {
             Some(&pod.log()),
             || {
                 sidecar.check()?;
+                // Variables are written after the files.
                 Ok(pod.read("files/none.env")? == "TOKEN='here-now'\n"
-                    && pod.read("files/app.env")? == "USER='v'\n")
+                    && pod.read("files/app.env")? == "USER='v'\n"
+                    && pod.read("private/env")? == "PORT='5432'\nNONE='here-now'\n")
             },
         )?;
-        pod.expect("private/env", "PORT='5432'\nNONE='here-now'\n")?;
         sidecar.stop()?;
         let log = sidecar.log();
         let times = log.matches(&sentence).count();

@@ -31,8 +31,12 @@ pub(super) fn taken_away(stage: &Stage) -> Result<()> {
         rig.ask("kubectl -n @id@-shop delete secretbinding more")?;
         until("the file goes", "files/stripe", "")?;
         pod.expect("files/hubspot", MARKED)?;
-        pod.expect("private/env", &format!("HUBSPOT='{MARKED}'\n"))?;
-        pod.expect("private/ready", "")?;
+        until(
+            "its variable goes",
+            "private/env",
+            &format!("HUBSPOT='{MARKED}'\n"),
+        )?;
+        until("the gate closes", "private/ready", "")?;
         let (status, told) = pod.told("/v1/secrets/stripe/key")?;
         ensure!(
             status == "403" && told["error"] == "AccessDenied",
@@ -52,8 +56,8 @@ pub(super) fn taken_away(stage: &Stage) -> Result<()> {
         rig.ask("kubectl -n @id@-shop delete secretbinding more web")?;
         until("all files go", "files/hubspot", "")?;
         pod.expect("files/stripe", "")?;
-        pod.expect("private/env", "")?;
-        pod.expect("private/ready", "")?;
+        until("all variables go", "private/env", "")?;
+        until("the gate closes", "private/ready", "")?;
         rig.apply(&(more + &binding("shop", "web", "web", &["hubspot"])))?;
         until("all files come back", "private/ready", GATE)?;
         pod.expect("files/hubspot", CHANGED)?;
