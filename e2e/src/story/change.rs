@@ -5,11 +5,11 @@ use anyhow::{Result, ensure};
 use super::{NAMESPACE, SHOPS, expect, file, file_becomes, install};
 use crate::stage::Stage;
 
-/// Everything of ours.
-const DECLARED: &str = "kubectl get keystead -A -o name";
-/// Every finalizer there.
+/// What acme declares, and all that is of no namespace.
+const DECLARED: &str = "kubectl get keystead -n acme-secrets -o name";
+/// The finalizers of acme's Credentials.
 const FINALIZERS: &str =
-    "kubectl get keystead -A -o 'jsonpath={range .items[*]}{.metadata.finalizers[*]}{end}'";
+    "kubectl get credentials -n acme-secrets -o 'jsonpath={range .items[*]}{.metadata.finalizers[*]}{end}'";
 const FINALIZER: &str = "keystead.dev/cleanup";
 
 pub(super) fn secret_changes(stage: &Stage) -> Result<()> {
