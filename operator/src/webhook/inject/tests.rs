@@ -9,6 +9,7 @@ use std::time::Duration;
 mod modes;
 mod random;
 mod refusals;
+mod settled;
 
 pub(in crate::webhook) fn secrets() -> PodSecrets {
     let vault = VaultConfig {
@@ -379,24 +380,4 @@ fn the_kubelet_expands_nothing_in_the_config() {
         operations.contains("$$(KUBERNETES_SERVICE_HOST)$$$$"),
         "{operations}"
     );
-}
-
-#[test]
-fn the_annotation_alone_is_no_injection() {
-    let annotations = json!({"keystead.dev/injected": "copied"});
-    let pod = json!({"metadata": {"annotations": annotations}, "spec": {"containers": [{"name": "c"}]}});
-    let once = injected(&pod).unwrap();
-    assert_eq!(once["spec"]["initContainers"][0]["name"], "keystead");
-    assert_eq!(
-        once["metadata"]["annotations"]["keystead.dev/injected"],
-        "web,more"
-    );
-    assert_eq!(plan(&once, secrets(), &settings()), Ok(vec![]));
-}
-
-#[test]
-fn mirror_pods_are_left_alone() {
-    let annotations = json!({"kubernetes.io/config.mirror": "x"});
-    let pod = json!({"metadata": {"annotations": annotations}, "spec": {"containers": [{"name": "c"}]}});
-    assert_eq!(plan(&pod, secrets(), &settings()), Ok(vec![]));
 }
