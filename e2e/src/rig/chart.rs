@@ -69,7 +69,7 @@ spec: {{type: ExternalName, externalName: 127.0.0.1}}
             }
             rig.apply(&configuration.to_string())?;
         }
-        let operator = start(rig, port)?;
+        let operator = serving(rig, RELEASE, port, &programs::image("sidecar"))?;
         let webhook = Self { rig, operator };
         webhook.wait()?;
         Ok(webhook)
@@ -165,14 +165,14 @@ fn confine(webhook: &mut Value, id: &str, port: u16) {
     }
 }
 
-fn start(rig: &Rig<'_>, port: u16) -> Result<Program> {
+/// The test's operator with a webhook at this port, which takes the chart's configurations for its own.
+pub(crate) fn serving(rig: &Rig<'_>, service: &str, port: u16, sidecar: &str) -> Result<Program> {
     let configuration = format!("{RELEASE}.{}", rig.id);
-    let sidecar = programs::image("sidecar");
     rig.operator_with(&[
         "--namespace",
         &rig.id,
         "--service",
-        RELEASE,
+        service,
         "--webhook-configuration",
         &configuration,
         "--validating-webhook-configuration",
@@ -180,6 +180,6 @@ fn start(rig: &Rig<'_>, port: u16) -> Result<Program> {
         "--webhook-listen",
         &format!("127.0.0.1:{port}"),
         "--sidecar-image",
-        &sidecar,
+        sidecar,
     ])
 }

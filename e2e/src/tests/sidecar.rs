@@ -92,15 +92,7 @@ fn whole_life(stage: &Stage) -> Result<()> {
         rig.ask(&format!(
             "kubectl -n @id@-shop patch credential acme --type=json -p '[{{\"op\":\"replace\",\"path\":\"/spec/keys/0/from/value\",\"value\":\"{CHANGED}\"}}]'"
         ))?;
-        wait::until(
-            "the changed value is in the file",
-            PATIENCE,
-            Some(&pod.log()),
-            || {
-                sidecar.check()?;
-                Ok(pod.read("files/hubspot/api_key")? == CHANGED)
-            },
-        )?;
+        pod.gets(&mut sidecar, "files/hubspot/api_key", CHANGED)?;
         ensure!(pod.read("private/ready")? == GATE, "the gate closed");
         (wanted["value"], wanted["version"]) = (json!(CHANGED), json!(2));
         wait::until("the socket tells it", PATIENCE, Some(&pod.log()), || {
@@ -150,10 +142,7 @@ fn missing_key(stage: &Stage) -> Result<()> {
             "hubspot",
             &value("api_key", MARKED),
         ))?;
-        wait::until("the gate opens by itself", PATIENCE, Some(&pod.log()), || {
-            sidecar.check()?;
-            Ok(pod.read("private/ready")? == GATE)
-        })?;
+        pod.opens(&mut sidecar)?;
         pod.expect("files/hubspot/api_key", MARKED)?;
         sidecar.stop()?;
         let times = sidecar.log().matches(sentence).count();
@@ -186,6 +175,20 @@ struct Pod<'a> {
 }
 
 impl<'a> Pod<'a> {
+    /// Waits until the gate is open.
+    fn opens(&self, sidecar: &mut Program) -> Result<()> {
+        self.gets(sidecar, "private/ready", GATE)
+    }
+
+    /// Waits until a file holds this text; fails at once where the sidecar has ended.
+    fn gets(&self, sidecar: &mut Program, path: &str, text: &str) -> Result<()> {
+        let what = format!("{path} holds {text:?}");
+        wait::until(&what, PATIENCE, Some(&self.log()), || {
+            sidecar.check()?;
+            Ok(self.read(path)? == text)
+        })
+    }
+
     /// Declares an account of acme's with a binding, and has the operator make its policy and role.
     fn new(rig: &'a Rig<'a>, credentials: &[String]) -> Result<Self> {
         let manifests = [

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 
 use super::run_here;
-use crate::rig::chart::RELEASE;
+use crate::rig::chart::{RELEASE, serving};
 use crate::rig::manifest::{account, binding, company, credential, namespace, scope, value};
 use crate::rig::program::free_port;
 use crate::rig::{self, Method, Rig};
@@ -13,21 +13,8 @@ pub(super) fn both_ways(stage: &Stage) -> Result<()> {
     rig::run(stage, "valid", Method::Jwt, |rig| {
         declare(rig)?;
         install(rig)?;
-        let (port, configuration) = (free_port()?, format!("{RELEASE}.{}", rig.id));
-        let mut operator = rig.operator_with(&[
-            "--namespace",
-            &rig.id,
-            "--service",
-            "webhook",
-            "--webhook-configuration",
-            &configuration,
-            "--validating-webhook-configuration",
-            &configuration,
-            "--webhook-listen",
-            &format!("127.0.0.1:{port}"),
-            "--sidecar-image",
-            "none.invalid/none",
-        ])?;
+        let port = free_port()?;
+        let mut operator = serving(rig, "webhook", port, "none.invalid/none")?;
         rig.ready(&[
             "secretprovider/@id@",
             "credential/hubspot -n @id@-shop",

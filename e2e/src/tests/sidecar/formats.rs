@@ -9,9 +9,8 @@ use serde_json::json;
 
 use super::super::manifest::{account, binding, company, credential, global, namespace, value};
 use super::super::rig::{self, Method};
-use super::{CHANGED, GATE, MARKED, Pod, config};
-use crate::stage::{PATIENCE, Stage};
-use crate::wait;
+use super::{CHANGED, MARKED, Pod, config};
+use crate::stage::Stage;
 
 /// The files that show the key that changes, and those that don't.
 const SHOWS: [&str; 5] = ["key", "hubspot.env", "hubspot.json", "hubspot.yaml", "both.conf"];
@@ -49,10 +48,7 @@ pub(super) fn all(stage: &Stage) -> Result<()> {
         config["env"] = json!([]);
         let pod = Pod::of(rig, &manifests.concat(), &config)?;
         let mut sidecar = pod.start("run")?;
-        wait::until("the gate opens", PATIENCE, Some(&pod.log()), || {
-            sidecar.check()?;
-            Ok(pod.read("private/ready")? == GATE)
-        })?;
+        pod.opens(&mut sidecar)?;
         shown(&pod, MARKED)?;
         pod.expect("files/db.properties", "password=p \\= q\n")?;
         pod.expect("files/db/password", "p = q")?;
@@ -66,15 +62,7 @@ pub(super) fn all(stage: &Stage) -> Result<()> {
         rig.ask(&format!(
             "kubectl -n @id@-shop patch credential crm --type=json -p '[{{\"op\":\"replace\",\"path\":\"/spec/keys/0/from/value\",\"value\":\"{CHANGED}\"}}]'"
         ))?;
-        wait::until(
-            "the changed value is in the file",
-            PATIENCE,
-            Some(&pod.log()),
-            || {
-                sidecar.check()?;
-                Ok(pod.read("files/key")? == CHANGED)
-            },
-        )?;
+        pod.gets(&mut sidecar, "files/key", CHANGED)?;
         shown(&pod, CHANGED)?;
         ensure!(mode("key")? == 0o400, "the new file has another mode");
         ensure!(

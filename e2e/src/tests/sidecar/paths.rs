@@ -6,7 +6,7 @@ use serde_json::json;
 use super::super::manifest::{account, global, namespace};
 use super::super::operator::paths::{allowing, asking, engines};
 use super::super::rig::{self, Method};
-use super::{GATE, Pod, config};
+use super::{Pod, config};
 use crate::stage::{PATIENCE, Stage};
 use crate::wait;
 
@@ -39,10 +39,7 @@ pub(super) fn shown(stage: &Stage) -> Result<()> {
         ]);
         let pod = Pod::of(rig, &manifests.concat(), &config)?;
         let mut sidecar = pod.start("run")?;
-        wait::until("the gate opens", PATIENCE, Some(&pod.log()), || {
-            sidecar.check()?;
-            Ok(pod.read("private/ready")? == GATE)
-        })?;
+        pod.opens(&mut sidecar)?;
         pod.expect("files/app.env", "USER='u'\n")?;
         pod.expect("files/old.env", "PORT='5432'\nTOKEN='of-version-1'\n")?;
         pod.expect("private/env", "PORT='5432'\n")?;
