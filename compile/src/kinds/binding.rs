@@ -143,6 +143,20 @@ pub fn compile(world: &World, account: &Account) -> Result<Option<[Object; 2]>, 
     Ok(Some([Object::Policy(policy), role]))
 }
 
+/// Whether it is known what all bindings of the account's namespace give. While one can't be read, what
+/// stands in Vault may be its due, so none of it is changed.
+pub fn readable(world: &World, account: &Account) -> Result<(), Problem> {
+    if !world.has_unreadable_binding(&account.namespace) {
+        return Ok(());
+    }
+    let message = format!(
+        "a SecretBinding of namespace {} can't be read by this version of Keystead (the operator's log names it), so what its \
+         service accounts may do stays as it is until it is mended or deleted",
+        account.namespace
+    );
+    Err(Problem::new(Reason::Invalid, message))
+}
+
 /// Whether an account can exist. No other has anything in Vault: names there fold their case, so what
 /// is done by a name of another spelling would be done to somebody else.
 pub fn can_exist(account: &Account) -> bool {

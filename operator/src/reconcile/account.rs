@@ -1,6 +1,6 @@
 //! A service account: its policy and its role in Vault. Its bindings report how it went.
 
-use super::{Next, RECHECK, jitter, resync};
+use super::{Next, resync};
 use crate::affected;
 use crate::context::{Context, Sources};
 use keystead_compile::kinds::binding::{self, Account};
@@ -12,20 +12,21 @@ pub(super) async fn reconcile(context: &Arc<Context>, account: &Account) -> Resu
     if !binding::can_exist(account) {
         return Ok(Next::OnChange);
     }
-    let (compiled, from) = {
+    let (compiled, from, readable) = {
         let world = context.world();
         if world.is_foreign(&account.provider) || context.waits_for(&world, &account.provider) {
             return Ok(Next::OnChange);
         }
-        let pause = pause::check_account(&world, account);
-        let compiled = pause.and_then(|()| binding::compile(&world, account));
-        (compiled, Sources::of(&world, account))
+        let readable = binding::readable(&world, account);
+        let settled = pause::check_account(&world, account).and_then(|()| readable.clone());
+        let compiled = settled.and_then(|()| binding::compile(&world, account));
+        (compiled, Sources::of(&world, account), readable.is_ok())
     };
     let (result, exists) = match compiled {
         Ok(Some(objects)) => (apply(context, account, &objects).await, true),
         Ok(None) => (remove(context, account).await, false),
         // Nothing names it, and there is no Vault to clean.
-        Err(_) if from.is_empty() => (Ok(()), false),
+        Err(_) if from.is_empty() && readable => (Ok(()), false),
         Err(problem) => (Err(problem), true),
     };
     // An account that is gone and clean is forgotten, unless a binding waits to hear of it.
@@ -35,12 +36,12 @@ pub(super) async fn reconcile(context: &Arc<Context>, account: &Account) -> Resu
             context.queue.push(unit);
         }
     }
-    // What can't be read now may be read later, and the rest is taken away then.
-    let waits = !exists && context.world().has_unreadable_binding(&account.namespace);
-    result.map(|()| match (exists, waits) {
-        (true, _) => Next::After(resync(context)),
-        (false, true) => Next::After(jitter(RECHECK)),
-        (false, false) => Next::OnChange,
+    result.map(|()| {
+        if exists {
+            Next::After(resync(context))
+        } else {
+            Next::OnChange
+        }
     })
 }
 
@@ -56,9 +57,6 @@ async fn apply(
 }
 
 async fn remove(context: &Context, account: &Account) -> Result<(), Problem> {
-    if context.world().has_unreadable_binding(&account.namespace) {
-        return Ok(());
-    }
     // Without its provider there is no Vault to clean; what it left there, its names tell.
     let Ok(objects) = binding::removal(&context.world(), account) else {
         return Ok(());

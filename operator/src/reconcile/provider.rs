@@ -24,7 +24,7 @@ use kube::{Api, ResourceExt as _};
 use serde::de::IgnoredAny;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 /// How often Vault is asked whether it is there and the token good.
 const CHECK: Duration = Duration::from_secs(10);
@@ -33,6 +33,10 @@ const AWAY: Duration = Duration::from_secs(5);
 /// Least time between two logins because Vault refuses a token that is not old: then rights are
 /// missing, and each login would leave a token at Vault.
 const REFUSED_PAUSE: Duration = Duration::from_mins(5);
+
+/// Longest time for a look, which is a dozen calls with deadlines of their own. It ends before a reconcile
+/// is given up, because everybody waits to hear how it ended.
+const PATIENCE: Duration = Duration::from_secs(45);
 
 /// What a look at a provider's Vault found, as far as it came.
 #[derive(Default)]
@@ -47,7 +51,8 @@ pub(super) async fn reconcile(context: &Arc<Context>, name: &str) -> Result<Next
         return Ok(Next::OnChange);
     };
     let mut seen = Seen::default();
-    let result = look(context, &object, &mut seen).await;
+    let result = timeout(PATIENCE, look(context, &object, &mut seen)).await;
+    let result = result.unwrap_or_else(|_| Err(too_slow()));
     let state = result.clone().map(|_| ());
     if context.providers.note(name, Declaration::of(&object), &state) {
         for unit in affected::dependants(&context.world(), name) {
@@ -105,6 +110,14 @@ async fn look(context: &Context, object: &SecretProvider, seen: &mut Seen) -> Re
     facts.accessor = mounts::check(context, &link, object).await?;
     learn(context, &name, facts);
     Ok(due)
+}
+
+fn too_slow() -> Problem {
+    let message = format!(
+        "Vault or the API server answers too slowly: a look at Vault took longer than {} s",
+        PATIENCE.as_secs()
+    );
+    Problem::new(Reason::VaultUnreachable, message)
 }
 
 /// Whom to trust, noted at once: pods are told even while Vault is away.

@@ -30,10 +30,17 @@ pub(super) async fn reconcile(context: &Arc<Context>, key: &Key) -> Result<Next,
         let compiled = works.map(|()| sync::compile(&world, key, &object));
         (object, compiled)
     };
-    // Of a binding that can't work nothing is changed, and its own status says why.
-    let Ok(compiled) = compiled else {
-        note(context, key, &object, Outcome::Skipped);
-        return Ok(Next::OnChange);
+    let compiled = match compiled {
+        Ok(compiled) => compiled,
+        // Of a binding that can't work nothing is changed, unless access was taken away; its own status
+        // says why.
+        Err(problem) => {
+            if matches!(problem.reason, Reason::Ambiguous | Reason::NotPermitted) {
+                tidy(context, &object, None).await?;
+            }
+            note(context, key, &object, Outcome::Skipped);
+            return Ok(Next::OnChange);
+        }
     };
     let native = match compiled {
         Ok(native) => native,

@@ -56,17 +56,27 @@ impl KvSecret {
     pub(crate) async fn remove(&self, client: &Client, deletion: Deletion) -> Result<Vec<String>, Error> {
         let mut removal = Removal::default();
         let mut done = Vec::new();
+        // The version that is readable only to be looked at.
+        let mut shown = None;
         for _ in 0..STEPS {
             let observed = self.observe(client).await?;
             let Some(step) = removal.next(self, &observed, deletion)? else {
                 return Ok(done);
             };
-            let said = step.to_string();
+            let (said, shows) = (step.to_string(), matches!(step, Step::Show(_)));
             match self.take(client, step, observed.metadata_version).await {
                 Ok(()) => done.push(said),
                 Err(error) if error.is_stale() => {}
-                Err(error) => return Err(error),
+                Err(error) => {
+                    if let Some(version) = shown {
+                        // It was hidden before, and what follows may be long in coming. That this fails,
+                        // too, the error below says as well.
+                        drop(self.take(client, Step::Delete(vec![version]), None).await);
+                    }
+                    return Err(error);
+                }
             }
+            shown = shows.then_some(observed.version);
         }
         Err(self.conflict("others write there all the time".into()))
     }
