@@ -14,6 +14,9 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 const ACCESSOR: &str = "auth_jwt_1";
+/// Of providers, of namespaces and of service accounts.
+const NAMES: [&str; 2] = ["a", "b"];
+const ACCOUNTS: [&str; 2] = ["web", "job"];
 
 /// Something that is declared, as a watch brings it.
 #[derive(Clone, Debug)]
@@ -75,17 +78,15 @@ fn outcome(world: &World) -> Vec<String> {
         .collect();
     let compiled = world.credentials();
     all.extend(compiled.map(|(key, found)| said(&credentials::compile(world, key, found))));
-    for (key, found) in world.bindings() {
-        all.push(said(&bindings::check(world, key, found)));
-        for account in bindings::accounts(key, found) {
-            all.push(said(&bindings::compile(world, &account)));
-            all.push(said(&pod::compile(
-                world,
-                &key.namespace,
-                &account.name,
-                &<_>::default(),
-            )));
-        }
+    let checked = world.bindings();
+    all.extend(checked.map(|(key, found)| said(&bindings::check(world, key, found))));
+    for (provider, namespace, name) in NAMES
+        .iter()
+        .flat_map(|provider| NAMES.map(|space| (provider, space)))
+        .flat_map(|(provider, space)| ACCOUNTS.map(|name| (*provider, space, name)))
+    {
+        all.push(said(&policy(world, provider, namespace, name)));
+        all.push(said(&pod::compile(world, namespace, name, &<_>::default())));
     }
     all
 }
@@ -113,7 +114,7 @@ fn of(names: &'static [&'static str]) -> impl Strategy<Value = &'static str> {
 }
 
 fn declared() -> impl Strategy<Value = Declared> {
-    let (names, companies) = (|| of(&["a", "b"]), || of(&["acme", "globex"]));
+    let (names, companies) = (|| of(&NAMES), || of(&["acme", "globex"]));
     prop_oneof![
         names().prop_map(|name| Declared::Provider(provider(name).into())),
         (of(&["s", "t", "u"]), names(), companies(), 0..3_i64)
@@ -124,15 +125,14 @@ fn declared() -> impl Strategy<Value = Declared> {
             }
         ),
         (
-            names(),
-            of(&["k", "l", "m"]),
-            names(),
+            (names(), of(&["k", "l", "m"])),
+            (names(), of(&ACCOUNTS)),
             of(&["x", "y"]),
             any::<bool>(),
             0..3_i64
         )
-            .prop_map(|(space, name, provider, service, shows, age)| {
-                let mut found = binding(space, name, provider, "web", service);
+            .prop_map(|((space, name), (provider, account), service, shows, age)| {
+                let mut found = binding(space, name, provider, account, service);
                 found.metadata.creation_timestamp = Some(created(age));
                 if shows {
                     let file = serde_json::json!({"path": "f", "format": "Dotenv", "secret": service});
@@ -182,21 +182,26 @@ proptest! {
         prop_assert_eq!(&outcome(&filled(&all)), &wanted);
     }
 
-    /// Vault folds the case of policies' and roles' names, so no two are the same without it.
+    /// Vault folds the case of policies' and roles' names, so no two are the same without it. Words of
+    /// one row, cut in two ways, make names that meet wherever a dot is let through.
     #[test]
     fn two_accounts_have_two_names(
-        clusters in ["[as]{1,2}", "[as]{1,2}"],
-        accounts in [[name(), name(), name()], [name(), name(), name()]],
+        words in vec(prop_oneof![6 => of(&["a", "s"]), 1 => of(&["A", "S"])], 6),
+        cuts in [(1..4_usize, 1..3_usize), (1..4_usize, 1..3_usize)],
     ) {
-        let named = clusters.iter().zip(&accounts).filter_map(|(cluster, [provider_name, space, name])| {
+        let named = cuts.iter().filter_map(|(provider_words, space_words)| {
+            let (cluster, rest) = words.split_at(1);
+            let (first, rest) = rest.split_at(*provider_words);
+            let (space, name) = rest.split_at((*space_words).min(rest.len() - 1));
+            let [cluster, first, space, name] = [cluster, first, space, name].map(|words| words.join("."));
             let mut world = filled(&[
-                Declared::Provider(provider(provider_name).into()),
+                Declared::Provider(provider(&first).into()),
                 Declared::Namespace(space.clone(), "acme"),
-                Declared::Binding(binding(space, "b", provider_name, name, "hubspot")),
+                Declared::Binding(binding(&space, "b", &first, &name, "hubspot")),
             ]);
-            world.cluster.clone_from(cluster);
-            let (policy, _) = policy(&world, provider_name, space, name)?;
-            Some((policy.to_lowercase(), (cluster, provider_name, space, name)))
+            world.cluster.clone_from(&cluster);
+            let (policy, _) = policy(&world, &first, &space, &name)?;
+            Some((policy.to_lowercase(), [cluster, first, space, name]))
         });
         if let [(one, whose), (other, others)] = &named.collect::<Vec<_>>()[..] {
             prop_assert_eq!(one == other, whose == others, "{:?} and {:?}", whose, others);
