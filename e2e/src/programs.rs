@@ -127,10 +127,26 @@ fn flags() -> Result<String> {
     Ok(flags)
 }
 
+/// The cargo that runs us, without what it says of our own package: build scripts look at that, and what
+/// was built from a shell would be built anew, and anew again from the next shell.
+pub fn command() -> Command {
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let said = ["CARGO_PKG_", "CARGO_MANIFEST_"];
+    for (name, _) in env::vars_os() {
+        let is_said = name
+            .to_str()
+            .is_some_and(|name| said.iter().any(|prefix| name.starts_with(prefix)));
+        if is_said {
+            cargo.env_remove(&name);
+        }
+    }
+    cargo
+}
+
 /// Runs cargo with its chatter in a log, and shows how far it is.
 pub fn cargo(arguments: &[&str], prepare: impl FnOnce(&mut Command), step: &mut Step) -> Result<()> {
     let log = tempfile::NamedTempFile::new()?;
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut cargo = command();
     cargo.current_dir(root()?).args(arguments);
     prepare(&mut cargo);
     exec::logged(&mut cargo, log.path(), || {

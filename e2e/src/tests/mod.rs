@@ -14,7 +14,6 @@ mod report;
 mod sidecar;
 
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -189,8 +188,7 @@ fn timed(report: &mut Report, name: &str, run: impl FnOnce() -> Result<()>) {
 }
 
 fn unit_tests() -> Result<()> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
+    let status = programs::command()
         .args(["test", "--workspace", "--locked", "--quiet"])
         .status()
         .context("start cargo test")?;
