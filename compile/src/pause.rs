@@ -29,10 +29,9 @@ pub fn check_credential(world: &World, credential: &Credential) -> Result<(), Pr
 /// policy comes from all of them together.
 pub fn check_account(world: &World, account: &Account) -> Result<(), Problem> {
     check_named(world.provider(&account.provider).map(AsRef::as_ref))?;
-    let mut naming = world.bindings_in(&account.namespace).filter(|(_, binding)| {
-        binding.spec.provider_ref.name == account.provider
-            && binding.spec.service_accounts.contains(&account.name)
-    });
+    let mut naming = world
+        .bindings_of(&account.namespace, &account.name)
+        .filter(|(_, binding)| binding.spec.provider_ref.name == account.provider);
     naming.try_for_each(|(_, binding)| check_named(Some(binding.as_ref())))
 }
 
