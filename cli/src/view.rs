@@ -127,8 +127,12 @@ impl View {
             WorkloadMethod::Kubernetes => None,
         };
         let ca = connection::authorities(&Values::new(&self.client), provider).await?;
-        self.world
-            .set_facts(&provider.name_any(), ProviderFacts { ca, accessor });
+        let facts = ProviderFacts {
+            ca,
+            accessor,
+            storage: None,
+        };
+        self.world.set_facts(&provider.name_any(), facts);
         Ok(client)
     }
 }

@@ -2,6 +2,7 @@
 //! what a pod is shown. No I/O, no clock; the same world gives the same answer.
 
 pub mod admit;
+pub mod fingerprint;
 mod index;
 pub mod kinds;
 pub mod pause;

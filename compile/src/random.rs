@@ -48,7 +48,11 @@ impl Declared {
             Self::Provider(object) => {
                 world.set_provider(&key.name, Some(Arc::new(*object)));
                 let accessor = Some(ACCESSOR.to_owned());
-                world.set_facts(&key.name, ProviderFacts { ca: None, accessor });
+                let facts = ProviderFacts {
+                    accessor,
+                    ..ProviderFacts::default()
+                };
+                world.set_facts(&key.name, facts);
             }
             Self::Scope(object) => drop(world.set_scope(&key.name, Some(Arc::new(object)))),
             Self::Credential(object) => drop(world.set_credential(key, Some(Arc::new(object)))),

@@ -24,6 +24,8 @@ pub struct ProviderFacts {
     pub ca: Option<String>,
     /// Accessor of the jwt mount, which policies need to name a pod's node; known once Vault was reached.
     pub accessor: Option<String>,
+    /// What tells this Vault's storage from every other; known once it was reached.
+    pub storage: Option<String>,
 }
 
 /// All that is declared.

@@ -86,6 +86,11 @@ pub struct BasicStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
+    /// Tells one state of all that this is made from from another: what is declared, the versions of
+    /// Secrets, the Vault. Where it stands and is still the same, an operator that starts looks at Vault
+    /// in its turn, not at once. Made of names and versions, never of values.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
 }
 
 /// A status that has the part every kind reports.

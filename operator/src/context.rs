@@ -5,7 +5,9 @@ use crate::metrics::Metrics;
 use crate::providers::{Declaration, Providers};
 use crate::queue::{Queue, Unit};
 use crate::sync::Syncs;
+use crate::versions::Versions;
 use keystead_cluster::Values;
+use keystead_compile::fingerprint::Fingerprint;
 use keystead_compile::kinds::binding::Account;
 use keystead_compile::{Key, Problem, World};
 use keystead_vault::engine::{self, Action, Applied};
@@ -14,16 +16,18 @@ use kube::Client;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 /// What every reconcile needs.
 pub(crate) struct Context {
     pub(crate) client: Client,
-    pub(crate) queue: Queue,
+    pub(crate) queue: Arc<Queue>,
     pub(crate) providers: Providers,
     pub(crate) metrics: Metrics,
     pub(crate) syncs: Syncs,
+    /// Of the Secrets that Credentials take values from, and of all others.
+    pub(crate) versions: Versions,
     pub(crate) vault_token_file: PathBuf,
     /// How long a namespace that is being deleted waits for Vault.
     pub(crate) release_after: Duration,
@@ -34,8 +38,15 @@ pub(crate) struct Context {
     accounts: Mutex<HashMap<Account, Reconciled>>,
 }
 
-/// What an account was compiled from, and how its reconcile ended.
-pub(crate) type Reconciled = (Sources, Result<(), Problem>);
+/// How an account's reconcile ended.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Reconciled {
+    /// What it was compiled from.
+    pub(crate) from: Sources,
+    /// Tells that from what else it may be compiled from; none where it could not be compiled.
+    pub(crate) fingerprint: Option<Fingerprint>,
+    pub(crate) result: Result<(), Problem>,
+}
 
 /// The bindings an account was compiled from, each by its generation.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -70,16 +81,18 @@ impl Context {
     pub(crate) fn new(
         client: Client,
         world: World,
+        queue: Arc<Queue>,
         metrics: Metrics,
         vault_token_file: PathBuf,
         release_after: Duration,
     ) -> Self {
         Self {
             client,
-            queue: Queue::default(),
+            queue,
             providers: Providers::default(),
             metrics,
             syncs: Syncs::default(),
+            versions: Versions::default(),
             vault_token_file,
             release_after,
             world: RwLock::new(world),
@@ -152,10 +165,11 @@ impl Context {
         account: &Account,
         key: &Key,
         generation: Option<i64>,
-    ) -> Option<Result<(), Problem>> {
+    ) -> Option<(Option<Fingerprint>, Result<(), Problem>)> {
         let accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
-        let (from, result) = accounts.get(account)?;
-        from.have(key, generation).then(|| result.clone())
+        let found = accounts.get(account)?;
+        let known = (found.fingerprint, found.result.clone());
+        found.from.have(key, generation).then_some(known)
     }
 
     /// Notes how an account's reconcile ended; answers whether that is news.

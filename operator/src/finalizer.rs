@@ -13,11 +13,18 @@ use serde_json::{Value, json};
 
 /// Puts it on or takes it off, as the Credential's deletion policy wants it.
 pub(crate) async fn settle(client: &Client, key: &Key, credential: &Credential) -> Result<(), Problem> {
-    match (is_held(credential), credential.spec.deletion_policy) {
-        (true, DeletionPolicy::Retain) => release::release(client, key).await,
-        (false, DeletionPolicy::Delete | DeletionPolicy::Destroy) => put_on(client, key, credential).await,
-        _ => Ok(()),
+    if is_settled(credential) {
+        return Ok(());
     }
+    match credential.spec.deletion_policy {
+        DeletionPolicy::Retain => release::release(client, key).await,
+        DeletionPolicy::Delete | DeletionPolicy::Destroy => put_on(client, key, credential).await,
+    }
+}
+
+/// Whether it is on, or off, as the deletion policy wants it.
+pub(crate) fn is_settled(credential: &Credential) -> bool {
+    is_held(credential) == (credential.spec.deletion_policy != DeletionPolicy::Retain)
 }
 
 async fn put_on(client: &Client, key: &Key, credential: &Credential) -> Result<(), Problem> {

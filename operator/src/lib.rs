@@ -16,8 +16,10 @@ pub mod queue;
 pub mod reconcile;
 mod release;
 mod run;
+mod settled;
 mod status;
 mod sync;
+mod versions;
 mod watch;
 pub mod webhook;
 

@@ -1,6 +1,10 @@
 //! What the operator counts. Labels are kinds and reasons, never names.
 
-use prometheus::{HistogramVec, IntCounterVec, IntGaugeVec, Registry, histogram_opts, opts};
+use crate::queue::Queue;
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
+use prometheus::{HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Registry, histogram_opts, opts};
+use std::sync::Arc;
 
 /// Reconciles by kind, failures by reason.
 pub(crate) struct Metrics {
@@ -9,7 +13,7 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+    pub(crate) fn register(registry: &Registry, queue: Arc<Queue>) -> Result<Self, prometheus::Error> {
         let durations = HistogramVec::new(
             histogram_opts!(
                 "keystead_operator_reconcile_duration_seconds",
@@ -33,6 +37,34 @@ impl Metrics {
         registry.register(Box::new(durations.clone()))?;
         registry.register(Box::new(problems.clone()))?;
         registry.register(Box::new(build))?;
+        registry.register(Box::new(Depth::of(queue)?))?;
         Ok(Self { durations, problems })
+    }
+}
+
+/// How much there is to do, counted when somebody asks.
+struct Depth {
+    queue: Arc<Queue>,
+    gauge: IntGauge,
+}
+
+impl Depth {
+    fn of(queue: Arc<Queue>) -> Result<Self, prometheus::Error> {
+        let gauge = IntGauge::new(
+            "keystead_operator_queue_depth",
+            "Objects whose reconcile is due or under way.",
+        )?;
+        Ok(Self { queue, gauge })
+    }
+}
+
+impl Collector for Depth {
+    fn desc(&self) -> Vec<&Desc> {
+        self.gauge.desc()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        self.gauge.set(self.queue.depth().try_into().unwrap_or(i64::MAX));
+        self.gauge.collect()
     }
 }

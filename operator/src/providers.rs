@@ -32,6 +32,15 @@ struct Entry {
     swept: bool,
 }
 
+/// What those who wait for a provider hear of it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum News {
+    /// It is there, and they have heard nothing before.
+    First,
+    /// It is there, or is not there, and that was otherwise.
+    Changed,
+}
+
 /// Which provider a state speaks of: one made anew under the same name, or changed, is another.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Declaration {
@@ -87,10 +96,15 @@ impl Providers {
         Ok(link)
     }
 
-    /// Notes how the provider's reconcile ended. Answers whether those who wait for it should look
-    /// again: it is there now, or not there for another reason. While it is away, what is in Vault
-    /// stays as declared, so nobody is told.
-    pub(crate) fn note(&self, name: &str, declaration: Declaration, state: &Result<(), Problem>) -> bool {
+    /// Notes how the provider's reconcile ended. Answers what those who wait for it should hear of it:
+    /// it is there now, or not there for another reason. While it is away, what is in Vault stays as
+    /// declared, so nobody is told.
+    pub(crate) fn note(
+        &self,
+        name: &str,
+        declaration: Declaration,
+        state: &Result<(), Problem>,
+    ) -> Option<News> {
         let mut entries = self.entries();
         let entry = entries.entry(name.to_owned()).or_default();
         match state {
@@ -115,10 +129,15 @@ impl Providers {
             (Err(problem), Some(Err(reason))) => changed || problem.reason != *reason,
             (Err(_), None) => true,
         };
+        let news = tell.then_some(if entry.told.is_none() && state.is_ok() {
+            News::First
+        } else {
+            News::Changed
+        });
         if tell {
             entry.told = Some(state.clone().map_err(|problem| problem.reason));
         }
-        tell
+        news
     }
 
     /// Whether the provider's reconcile, as it is declared now, is still to come. It queues whoever
@@ -238,31 +257,44 @@ mod tests {
         let providers = Providers::default();
         let note = |state: Result<(), Problem>| providers.note("p", declared(1), &state);
         assert!(providers.is_pending("p", &declared(1)));
-        assert!(note(away(Reason::VaultUnreachable)), "the first answer");
+        assert_eq!(
+            note(away(Reason::VaultUnreachable)),
+            Some(News::Changed),
+            "the first answer"
+        );
         assert!(!providers.is_pending("p", &declared(1)));
-        assert!(!note(away(Reason::VaultUnreachable)), "nothing new");
-        assert!(note(away(Reason::VaultSealed)), "another reason");
-        assert!(note(Ok(())), "there");
-        assert!(!note(Ok(())));
+        assert_eq!(note(away(Reason::VaultUnreachable)), None, "nothing new");
+        assert_eq!(
+            note(away(Reason::VaultSealed)),
+            Some(News::Changed),
+            "another reason"
+        );
+        assert_eq!(note(Ok(())), Some(News::Changed), "there");
+        assert_eq!(note(Ok(())), None);
     }
 
     #[test]
     fn an_outage_tells_nobody_whatever_its_reasons() {
         let providers = Providers::default();
         let note = |state: Result<(), Problem>| providers.note("p", declared(1), &state);
-        assert!(note(Ok(())));
-        assert!(!note(away(Reason::VaultUnreachable)));
-        assert!(!note(away(Reason::VaultSealed)));
-        assert!(note(Ok(())), "there again: who failed meanwhile goes on");
+        assert_eq!(note(Ok(())), Some(News::First));
+        assert_eq!(note(away(Reason::VaultUnreachable)), None);
+        assert_eq!(note(away(Reason::VaultSealed)), None);
+        assert_eq!(
+            note(Ok(())),
+            Some(News::Changed),
+            "there again: who failed meanwhile goes on"
+        );
     }
 
     #[test]
     fn a_changed_provider_is_pending_again() {
         let providers = Providers::default();
-        assert!(providers.note("p", declared(1), &Ok(())));
+        assert_eq!(providers.note("p", declared(1), &Ok(())), Some(News::First));
         assert!(providers.is_pending("p", &declared(2)));
-        assert!(
+        assert_eq!(
             providers.note("p", declared(2), &away(Reason::VaultUnreachable)),
+            Some(News::Changed),
             "it never was there as declared"
         );
     }

@@ -98,6 +98,12 @@ impl Queue {
         self.changed.notify_one();
     }
 
+    /// Has a unit reconciled after this time, or sooner.
+    pub fn push_later(&self, unit: Unit, wait: Duration) {
+        self.with(|state| state.push(Arc::new(unit), Instant::now() + wait));
+        self.changed.notify_one();
+    }
+
     /// The next unit that is due. It counts as running until [`Self::done`].
     pub async fn next(&self) -> Arc<Unit> {
         loop {
@@ -133,6 +139,15 @@ impl Queue {
             }
         });
         self.changed.notify_one();
+    }
+
+    /// How many units are due or under way.
+    pub fn depth(&self) -> usize {
+        let now = Instant::now();
+        self.with(|state| {
+            let due = state.order.iter().take_while(|(when, _)| *when <= now);
+            state.running.len() + due.filter(|(_, unit)| !state.running.contains(unit)).count()
+        })
     }
 
     /// How many units wait, for now or for later.

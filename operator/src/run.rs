@@ -6,9 +6,9 @@ use crate::context::Context;
 use crate::directory::WorldDirectory;
 use crate::lease::Election;
 use crate::metrics::Metrics;
-use crate::queue::Unit;
+use crate::queue::{Queue, Unit};
 use crate::webhook;
-use crate::{definitions, reconcile, watch};
+use crate::{definitions, reconcile, settled, watch};
 use keystead_cluster::connect;
 use keystead_compile::kinds::credential;
 use keystead_compile::{Problem, World};
@@ -70,7 +70,8 @@ pub async fn run(args: Args) -> Result<(), Error> {
     let client = connect(Some(READ_DEADLINE)).await?;
     let registry = Registry::new();
     let readiness = Readiness::default();
-    let metrics = Metrics::register(&registry).map_err(Error::Metrics)?;
+    let queue = Arc::<Queue>::default();
+    let metrics = Metrics::register(&registry, Arc::clone(&queue)).map_err(Error::Metrics)?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         cluster,
@@ -82,6 +83,7 @@ pub async fn run(args: Args) -> Result<(), Error> {
     let context = Arc::new(Context::new(
         client.clone(),
         world,
+        queue,
         metrics,
         vault_token_file,
         release_after,
@@ -230,35 +232,36 @@ async fn sync(listed: &[Condition], shutdown: &Shutdown) -> bool {
 
 /// Everything that is declared is due once. What waits for a provider is queued by that.
 fn start(context: &Context) {
+    let units = units(context);
+    settled::begin(context, units);
+}
+
+fn units(context: &Context) -> Vec<Unit> {
     let world = context.world();
+    let mut units = Vec::new();
     let named = |name: Option<&String>| name.cloned().unwrap_or_default();
     for provider in world.providers() {
         let name = named(provider.metadata.name.as_ref());
-        context.queue.push(Unit::Provider(name));
+        units.push(Unit::Provider(name));
     }
     for scope in world.scopes() {
-        context
-            .queue
-            .push(Unit::Scope(named(scope.metadata.name.as_ref())));
+        units.push(Unit::Scope(named(scope.metadata.name.as_ref())));
     }
     // Those that name a provider or scope that is not there say so.
     for (key, found) in world.credentials() {
         let provider = credential::provider_name(&world, found);
         if !provider.is_some_and(|provider| context.waits_for(&world, provider)) {
-            context.queue.push(Unit::Credential(key.clone()));
+            units.push(Unit::Credential(key.clone()));
         }
     }
     for (key, found) in world.bindings() {
         if !context.waits_for(&world, &found.spec.provider_ref.name) {
-            for unit in affected::by_binding(key, &[found]) {
-                context.queue.push(unit);
-            }
+            units.extend(affected::by_binding(key, &[found]));
         }
     }
     // One whose `sync` was taken away meanwhile has a Secret too many.
-    for binding in context.syncs.bindings() {
-        context.queue.push(Unit::Sync(binding));
-    }
+    units.extend(context.syncs.bindings().into_iter().map(Unit::Sync));
+    units
 }
 
 /// Serves the webhook, where one is asked for.

@@ -157,6 +157,7 @@ fn plan(
     BasicStatus {
         observed_generation: generation,
         conditions,
+        fingerprint: None,
     }
 }
 

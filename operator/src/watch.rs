@@ -45,9 +45,9 @@ pub(crate) trait Declared:
     fn keys(world: &World) -> BTreeSet<Key>;
     /// Takes over an object as the API server answered a write of its status: only if the world
     /// still has it as it was written, since a watch may have brought more meanwhile.
-    fn remember(world: &mut World, key: &Key, mut object: Self) {
+    fn remember(world: &mut World, key: &Key, object: Self) {
         let current = Self::get(world, key);
-        slim(&mut object);
+        let object = slim(object);
         if current.is_some_and(|current| !matters(current.as_ref(), &object) && !is_older(&object, current)) {
             Self::put(world, key, Some(Arc::new(object)));
         }
@@ -132,7 +132,8 @@ pub(crate) async fn namespaces(source: &Source, listed: Condition) {
     .await;
 }
 
-/// Watches for changed Secrets until the end. Of ours it is kept whose they are, of others nothing.
+/// Watches for changed Secrets until the end. Of ours it is kept whose they are, of
+/// others a number that tells their versions apart.
 pub(crate) async fn secrets(source: &Source, listed: Condition) {
     let Source {
         client,
@@ -148,19 +149,25 @@ pub(crate) async fn secrets(source: &Source, listed: Condition) {
         }
     };
     let gone = |key: &Key| {
+        context.versions.lose(key);
         changed(key, context.syncs.lose(key));
         push(context, affected::by_place(&context.world(), key));
     };
     let mut unseen = BTreeSet::new();
     follow(stream, shutdown, "Secret", |event| match event {
-        watcher::Event::Init => unseen = context.syncs.keys().into_iter().collect(),
+        watcher::Event::Init => {
+            unseen = context.syncs.keys().into_iter().collect();
+            context.versions.begin_list();
+        }
         watcher::Event::InitDone => {
             std::mem::take(&mut unseen).iter().for_each(gone);
+            context.versions.end_list();
             listed.set(true);
         }
         watcher::Event::InitApply(secret) | watcher::Event::Apply(secret) => {
             let key = Key::of(&secret);
             unseen.remove(&key);
+            context.versions.see(&secret);
             changed(&key, context.syncs.see(&secret));
         }
         watcher::Event::Delete(secret) => gone(&Key::of(&secret)),
@@ -193,10 +200,9 @@ async fn follow<K>(
 fn store<K: Declared>(context: &Context, guard: Guard<K>, synced: bool) {
     let key = Key::of(&guard);
     match guard.0 {
-        Ok(mut object) => {
-            slim(&mut object);
+        Ok(object) => {
             K::note_unreadable(&mut context.world_mut(), &key, false);
-            change::<K>(context, &key, Some(&Arc::new(object)), synced);
+            change::<K>(context, &key, Some(&Arc::new(slim(object))), synced);
         }
         Err(unreadable) => {
             K::note_unreadable(&mut context.world_mut(), &key, true);
@@ -205,13 +211,15 @@ fn store<K: Declared>(context: &Context, guard: Guard<K>, synced: bool) {
     }
 }
 
-/// Takes off what nobody reads: it would be more than half of an object.
-fn slim<K: Resource>(object: &mut K) {
+/// Takes off what nobody reads: it would be more than half of an object. What is left is copied, because
+/// a copy's lists have no room for more, and that would be a third again.
+fn slim<K: Resource + Clone>(mut object: K) -> K {
     let meta = object.meta_mut();
     meta.managed_fields = None;
     if let Some(annotations) = &mut meta.annotations {
         annotations.remove(LAST_APPLIED);
     }
+    object.clone()
 }
 
 /// Changes the world and queues what that touches. Before the first list is complete nothing is

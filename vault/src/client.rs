@@ -84,6 +84,9 @@ pub struct Health {
     /// Whether another server of its cluster is the active one.
     #[serde(default)]
     pub standby: bool,
+    /// What tells its storage from every other; none while it is sealed.
+    #[serde(default)]
+    pub cluster_id: Option<String>,
 }
 
 impl Client {

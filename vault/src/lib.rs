@@ -2,6 +2,7 @@
 //! that applies them, resolution of scopes, policy text.
 
 pub mod client;
+pub mod digest;
 pub mod engine;
 mod error;
 #[cfg(test)]

@@ -137,6 +137,7 @@ mod tests {
         let status = BasicStatus {
             observed_generation: Some(2),
             conditions,
+            fingerprint: None,
         };
         let (checks, hint) = check(Some(generation), Some(&status));
         (

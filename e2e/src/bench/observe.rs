@@ -3,7 +3,8 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
+use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -24,6 +25,8 @@ use crate::stage::Stage;
 const TICKS: f64 = 100.0;
 /// How often somebody who waits looks whether there is still something to wait for.
 const POLL: Duration = Duration::from_millis(50);
+/// The same, where milliseconds count.
+const FAST_POLL: Duration = Duration::from_millis(10);
 /// How the API server's metrics name what the operator writes.
 const WRITTEN: [&str; 3] = [
     "group=\"keystead.dev\"",
@@ -68,6 +71,53 @@ impl Usage {
             peak: kib * 1024.0 / 1e6,
         })
     }
+}
+
+/// Looks at the operator's own metrics until it has nothing to do, and answers when that was.
+pub(super) fn until_idle(bed: &Bed, operator: &mut Program, port: u16, deadline: Instant) -> Result<Instant> {
+    let (sender, idle) = mpsc::channel();
+    let bed = bed.clone();
+    // The network is a thread's own.
+    thread::spawn(move || -> Result<()> {
+        bed.enter()?;
+        while Instant::now() < deadline {
+            // It may not listen yet.
+            if metrics(port).is_ok_and(|metrics| is_idle(&metrics)) {
+                return Ok(sender.send(Instant::now())?);
+            }
+            thread::sleep(FAST_POLL);
+        }
+        Ok(())
+    });
+    loop {
+        match idle.recv_timeout(POLL) {
+            Ok(when) => return Ok(when),
+            Err(RecvTimeoutError::Disconnected) => bail!("the operator's metrics can't be read"),
+            Err(RecvTimeoutError::Timeout) => look(operator, deadline, "the operator has nothing to do")?,
+        }
+    }
+}
+
+fn metrics(port: u16) -> Result<String> {
+    let mut server = TcpStream::connect(("127.0.0.1", port))?;
+    server.set_read_timeout(Some(Duration::from_secs(5)))?;
+    write!(
+        server,
+        "GET /metrics HTTP/1.1\r\nHost: operator\r\nConnection: close\r\n\r\n"
+    )?;
+    let mut text = String::new();
+    server.read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// Whether a provider was looked at, which queues whatever there is to do, and all of that is done.
+fn is_idle(metrics: &str) -> bool {
+    let value = |name: &str| {
+        let line = metrics.lines().find(|line| line.starts_with(name));
+        line.and_then(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok())
+    };
+    let looked = "keystead_operator_reconcile_duration_seconds_count{kind=\"SecretProvider\"}";
+    value(looked).is_some_and(|count| count > 0.0) && value("keystead_operator_queue_depth ") == Some(0.0)
 }
 
 // === the API server ===
@@ -310,6 +360,16 @@ apiserver_request_total{group="",resource="secrets",subresource="",verb="PATCH"}
 apiserver_request_total{group="coordination.k8s.io",resource="leases",subresource="",verb="PUT"} 30
 "#;
         assert!((writes(metrics) - 9.0).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn who_has_looked_and_has_nothing_to_do_is_idle() {
+        let looked = "keystead_operator_reconcile_duration_seconds_count{kind=\"SecretProvider\"} 1\n";
+        let depth = |depth: &str| format!("keystead_operator_queue_depth {depth}\n");
+        assert!(is_idle(&(looked.to_owned() + &depth("0"))));
+        assert!(!is_idle(&(looked.to_owned() + &depth("2"))));
+        assert!(!is_idle(&depth("0")), "nothing is queued yet");
+        assert!(!is_idle(looked));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::load::{self, Load};
-use super::observe::{Answered, Audit, ReadyWatch, Usage, cluster_writes, look, pause};
+use super::observe::{Answered, Audit, ReadyWatch, Usage, cluster_writes, look, pause, until_idle};
 use super::report::{Report, What, name};
 use crate::args::{BenchOperator as Options, Row};
 use crate::bed::{self, Bed};
@@ -43,6 +43,8 @@ struct Bench {
 /// An operator that runs.
 struct Running {
     program: Program,
+    /// Where its metrics are.
+    port: u16,
     /// When it was started.
     began: Instant,
     /// The same, as clocks on walls say it.
@@ -188,6 +190,7 @@ impl Bench {
         })?;
         Ok(Running {
             program,
+            port,
             began,
             at,
             audit,
@@ -239,6 +242,9 @@ impl Bench {
     ) -> Result<()> {
         let writes = cluster_writes(rig.stage)?;
         let mut operator = self.start(rig, bed)?;
+        let idle = until_idle(bed, &mut operator.program, operator.port, deadline(loads))?;
+        report.add(row, What::Settled, (idle - operator.began).as_secs_f64());
+        report.add(row, What::SettledCpu, Usage::of(&operator.program)?.cpu);
         let after = operator.see_all(rig, loads)?;
         let usage = Usage::of(&operator.program)?;
         // It finishes what is under way, so what it would write is written when it has ended.

@@ -18,7 +18,11 @@ pub(super) enum What {
     Cpu,
     /// The most memory it had until then.
     Peak,
-    /// From a second start until every object was read in Vault.
+    /// From a second start until it has nothing to do.
+    Settled,
+    /// CPU used by then.
+    SettledCpu,
+    /// From a second start until every object was read in Vault, each in its turn.
     LookedAt,
     /// CPU used by then.
     LookCpu,
@@ -73,10 +77,10 @@ const BOUNDS: &[Bound] = &[
     bound(Row::Sync, What::ClusterWrites, 0.0, ""),
     bound(Row::Many, What::Peak, 40.0, ""),
     bound(Row::Many, What::Rest, 0.5, ""),
-    bound(Row::Credentials, What::LookedAt, 0.5, ""),
+    bound(Row::Credentials, What::Settled, 0.5, ""),
     bound(Row::Credentials, What::VaultWrites, 0.0, ""),
     bound(Row::Credentials, What::ClusterWrites, 0.0, ""),
-    bound(Row::Bindings, What::LookedAt, 0.5, ""),
+    bound(Row::Bindings, What::Settled, 0.5, ""),
     bound(Row::Bindings, What::VaultWrites, 0.0, ""),
     bound(Row::Bindings, What::ClusterWrites, 0.0, ""),
 ];
@@ -114,8 +118,9 @@ impl What {
     const fn title(self) -> &'static str {
         match self {
             Self::Ready => "start until all are Ready",
-            Self::LookedAt => "second start until all are looked at",
-            Self::Cpu | Self::LookCpu => "CPU until then",
+            Self::Settled => "second start until nothing is to do",
+            Self::LookedAt => "second start until all were looked at in Vault, in their turn",
+            Self::Cpu | Self::SettledCpu | Self::LookCpu => "CPU until then",
             Self::Peak | Self::LookPeak => "peak memory until then",
             Self::VaultWrites => "writes to Vault after a second start",
             Self::ClusterWrites => "writes to the API server after a second start",
@@ -129,7 +134,9 @@ impl What {
     /// In what people read it.
     const fn unit(self) -> &'static str {
         match self {
-            Self::Ready | Self::LookedAt | Self::Cpu | Self::LookCpu => "s",
+            Self::Ready | Self::Settled | Self::LookedAt | Self::Cpu | Self::SettledCpu | Self::LookCpu => {
+                "s"
+            }
             Self::Peak | Self::LookPeak | Self::PeakWithout | Self::PeakWith => "MB",
             Self::VaultWrites | Self::ClusterWrites | Self::OwnToken => "",
             Self::Rest => "% of a core",

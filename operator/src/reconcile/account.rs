@@ -2,7 +2,8 @@
 
 use super::{Next, resync};
 use crate::affected;
-use crate::context::{Context, Sources};
+use crate::context::{Context, Reconciled, Sources};
+use keystead_compile::fingerprint::of_account;
 use keystead_compile::kinds::binding::{self, Account};
 use keystead_compile::{Problem, pause};
 use keystead_vault::object::Deletion;
@@ -12,7 +13,7 @@ pub(super) async fn reconcile(context: &Arc<Context>, account: &Account) -> Resu
     if !binding::can_exist(account) {
         return Ok(Next::OnChange);
     }
-    let (compiled, from, readable) = {
+    let (compiled, fingerprint, from, readable) = {
         let world = context.world();
         if world.is_foreign(&account.provider) || context.waits_for(&world, &account.provider) {
             return Ok(Next::OnChange);
@@ -20,7 +21,10 @@ pub(super) async fn reconcile(context: &Arc<Context>, account: &Account) -> Resu
         let readable = binding::readable(&world, account);
         let settled = pause::check_account(&world, account).and_then(|()| readable.clone());
         let compiled = settled.and_then(|()| binding::compile(&world, account));
-        (compiled, Sources::of(&world, account), readable.is_ok())
+        let objects = compiled.as_ref().ok().and_then(Option::as_ref);
+        let fingerprint = objects.map(|objects| of_account(&world, account, objects));
+        let from = Sources::of(&world, account);
+        (compiled, fingerprint, from, readable.is_ok())
     };
     let (result, exists) = match compiled {
         Ok(Some(objects)) => (apply(context, account, &objects).await, true),
@@ -31,7 +35,12 @@ pub(super) async fn reconcile(context: &Arc<Context>, account: &Account) -> Resu
     };
     // An account that is gone and clean is forgotten, unless a binding waits to hear of it.
     let keep = exists || result.is_err() || !from.is_empty();
-    if context.note_account(account, keep.then(|| (from, result.clone()))) {
+    let reconciled = keep.then(|| Reconciled {
+        from,
+        fingerprint,
+        result: result.clone(),
+    });
+    if context.note_account(account, reconciled) {
         for unit in affected::bindings_of(&context.world(), account) {
             context.queue.push(unit);
         }

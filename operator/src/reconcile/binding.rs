@@ -6,9 +6,11 @@ use crate::queue::Unit;
 use crate::status::{self, Finding};
 use crate::sync::Outcome;
 use crate::watch::Declared as _;
+use keystead_compile::fingerprint::of_binding;
 use keystead_compile::kinds::binding;
 use keystead_compile::{Key, Problem, pause};
 use keystead_crds::SecretBinding;
+use keystead_crds::common::BasicStatus;
 use keystead_crds::condition::{NODE_SCOPES, Reason};
 use kube::Api;
 use std::sync::Arc;
@@ -27,17 +29,21 @@ pub(super) async fn reconcile(context: &Arc<Context>, key: &Key) -> Result<Next,
         let nodes = binding::unserved_nodes(&world, &object);
         (object, check, nodes)
     };
+    let mut fingerprint = None;
     let result = if let Err(problem) = check {
         Err(problem)
     } else {
         let generation = object.metadata.generation;
-        let results: Option<Vec<_>> = binding::accounts(key, &object)
+        let done: Option<Vec<_>> = binding::accounts(key, &object)
             .map(|account| context.account(&account, key, generation))
             .collect();
         // An account that is not done yet queues this binding again when it is.
-        let Some(results) = results else {
+        let Some(done) = done else {
             return Ok(Next::OnChange);
         };
+        let (fingerprints, results): (Vec<_>, Vec<_>) = done.into_iter().unzip();
+        let fingerprints: Option<Vec<_>> = fingerprints.into_iter().collect();
+        fingerprint = fingerprints.map(|all| of_binding(&all).to_string());
         match object
             .spec
             .sync
@@ -57,7 +63,9 @@ pub(super) async fn reconcile(context: &Arc<Context>, key: &Key) -> Result<Next,
     let api = Api::namespaced(context.client.clone(), &key.namespace);
     let findings: Vec<Finding> = nodes.map(unserved_nodes).into_iter().collect();
     let problem = result.as_ref().err();
-    let written = status::report(context, api, &*object, problem, Some(&findings), |basic| basic).await;
+    let fingerprint = fingerprint.filter(|_| problem.is_none());
+    let build = |basic| BasicStatus { fingerprint, ..basic };
+    let written = status::report(context, api, &*object, problem, Some(&findings), build).await;
     if let Some(new) = written.map_err(|error| kubernetes(&error))? {
         SecretBinding::remember(&mut context.world_mut(), key, new);
     }

@@ -2,9 +2,9 @@
 
 use super::{Next, cleanup, jitter, kubernetes, resync};
 use crate::context::Context;
-use crate::finalizer;
 use crate::status::{self, Finding};
 use crate::watch::Declared as _;
+use crate::{finalizer, settled};
 use k8s_openapi::jiff::Timestamp;
 use keystead_compile::kinds::credential::{self, Expiry};
 use keystead_compile::{Key, Problem, pause};
@@ -34,7 +34,14 @@ pub(super) async fn reconcile(context: &Arc<Context>, key: &Key) -> Result<Next,
     }
     // What is to go with the Credential is not written before that is sure.
     finalizer::settle(&context.client, key, &object).await?;
-    let compiled = credential::compile(&context.world(), key, &object);
+    let (compiled, fingerprint) = {
+        let world = context.world();
+        let compiled = credential::compile(&world, key, &object);
+        let secret = compiled.as_ref().ok();
+        let fingerprint =
+            secret.and_then(|secret| settled::of_values(context, &world, &provider, &object, secret));
+        (compiled, fingerprint)
+    };
     let path = compiled.as_ref().ok().map(|secret| secret.path.to_string());
     let outcome = match compiled {
         Ok(secret) => apply(context, &provider, secret).await,
@@ -45,13 +52,16 @@ pub(super) async fn reconcile(context: &Arc<Context>, key: &Key) -> Result<Next,
     // What is not ours is not where its values are.
     let path = path.filter(|_| !matches!(&outcome, Err(problem) if problem.reason == Reason::Conflict));
     let version = outcome.as_ref().ok().copied().flatten();
+    let fingerprint = fingerprint
+        .filter(|_| outcome.is_ok())
+        .map(|found| found.to_string());
     let generated = object.annotations().get(GENERATE_ANNOTATION).cloned();
     let generated = generated.filter(|_| outcome.is_ok() && object.spec.active);
     let before = object.status.clone().unwrap_or_default();
     let problem = outcome.as_ref().err();
     report(context, key, &object, problem, Some(&findings), |basic| {
         let found = CredentialStatus {
-            basic,
+            basic: BasicStatus { fingerprint, ..basic },
             path,
             version,
             generated,

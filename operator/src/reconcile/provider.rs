@@ -4,11 +4,11 @@ mod mounts;
 mod sweep;
 
 use super::{Next, RECHECK, jitter, kubernetes};
-use crate::affected;
 use crate::context::Context;
-use crate::providers::{Declaration, Link};
+use crate::providers::{Declaration, Link, News};
 use crate::status::{self, Finding};
 use crate::watch::Declared as _;
+use crate::{affected, settled};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use keystead_cluster::{Values, connection};
@@ -54,10 +54,12 @@ pub(super) async fn reconcile(context: &Arc<Context>, name: &str) -> Result<Next
     let result = timeout(PATIENCE, look(context, &object, &mut seen)).await;
     let result = result.unwrap_or_else(|_| Err(too_slow()));
     let state = result.clone().map(|_| ());
-    if context.providers.note(name, Declaration::of(&object), &state) {
-        for unit in affected::dependants(&context.world(), name) {
-            context.queue.push(unit);
-        }
+    let news = context.providers.note(name, Declaration::of(&object), &state);
+    let dependants = || affected::dependants(&context.world(), name);
+    match news {
+        Some(News::First) => settled::begin(context, dependants()),
+        Some(News::Changed) => dependants().into_iter().for_each(|unit| context.queue.push(unit)),
+        None => {}
     }
     if state.is_ok() && !context.providers.is_swept(name) {
         sweep::sweep(context, &object).await;
@@ -99,6 +101,7 @@ async fn look(context: &Context, object: &SecretProvider, seen: &mut Seen) -> Re
     let link = link(context, object, facts.ca.clone()).await?;
     let health = link.health().await?;
     let sealed = health.sealed;
+    facts.storage = health.cluster_id.clone();
     seen.health = Some(health);
     if sealed {
         let address = link.address().to_owned();

@@ -11,8 +11,8 @@ fn shop() -> World {
     world.set_facts(
         "p",
         ProviderFacts {
-            ca: None,
             accessor: Some("auth_jwt_1".into()),
+            ..ProviderFacts::default()
         },
     );
     world.set_namespace("shop", Some([("company".to_owned(), "acme".to_owned())].into()));

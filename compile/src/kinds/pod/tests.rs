@@ -14,7 +14,7 @@ fn shop(bindings: impl IntoIterator<Item = SecretBinding>) -> World {
         "p",
         ProviderFacts {
             ca: Some("PEM".into()),
-            accessor: None,
+            ..ProviderFacts::default()
         },
     );
     world.set_namespace("shop", Some([("company".to_owned(), "acme".to_owned())].into()));

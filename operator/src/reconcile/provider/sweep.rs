@@ -1,6 +1,6 @@
 //! What was undeclared while nobody looked goes, by the reconciles of its accounts.
 
-use crate::context::Context;
+use crate::context::{Context, Sources};
 use crate::queue::Unit;
 use keystead_compile::Problem;
 use keystead_compile::kinds::binding::Account;
@@ -10,7 +10,7 @@ use keystead_vault::left;
 use kube::ResourceExt as _;
 use std::collections::BTreeSet;
 
-/// Has every account reconciled that has something of this provider in Vault.
+/// Has every account reconciled that has something of this provider in Vault, and that no binding names.
 pub(super) async fn sweep(context: &Context, object: &SecretProvider) {
     match left_behind(context, object).await {
         Ok(units) => {
@@ -25,18 +25,19 @@ pub(super) async fn sweep(context: &Context, object: &SecretProvider) {
     }
 }
 
-/// Accounts that have a policy or a role of this provider in Vault: by their names they are ours,
-/// and whichever no binding names any more is removed by its own reconcile.
+/// Accounts that have a policy or a role of this provider in Vault, and no binding: by their names they
+/// are ours, and their own reconciles remove what they have.
 async fn left_behind(context: &Context, object: &SecretProvider) -> Result<BTreeSet<Unit>, Problem> {
     let client = context.providers.client(&object.name_any())?;
     let prefix = provider::prefix(&context.world(), object);
     let accounts = left::accounts(&client, &prefix, &object.spec.workload_auth.mount).await?;
-    let unit = |(namespace, name)| {
-        Unit::Account(Account {
-            provider: object.name_any(),
-            namespace,
-            name,
-        })
+    let account = |(namespace, name)| Account {
+        provider: object.name_any(),
+        namespace,
+        name,
     };
-    Ok(accounts.into_iter().map(unit).collect())
+    let world = context.world();
+    let accounts = accounts.into_iter().map(account);
+    let unnamed = accounts.filter(|account| Sources::of(&world, account).is_empty());
+    Ok(unnamed.map(Unit::Account).collect())
 }

@@ -12,6 +12,7 @@ fn healthy(sealed: bool) -> Seen {
             initialized: true,
             sealed,
             standby: false,
+            cluster_id: None,
         }),
         lacking: None,
     }

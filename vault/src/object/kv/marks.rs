@@ -3,9 +3,8 @@
 //! 128 and 512 bytes, so lists are cut into pieces.
 
 use super::Owner;
-use ring::digest::{SHA256, digest};
+use crate::digest::short;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 
 /// Whose it is.
 const OWNER: &str = "keystead-owner";
@@ -106,15 +105,7 @@ impl Marks {
 
 /// What a person wrote to ask for a new value, in a form that always fits.
 pub(super) fn token(text: &str) -> String {
-    let hash = digest(&SHA256, text.as_bytes());
-    hash.as_ref()
-        .iter()
-        .take(8)
-        .fold(String::new(), |mut text, byte| {
-            // Writing to a String can't fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    format!("{:016x}", short(text))
 }
 
 #[cfg(test)]

@@ -1,0 +1,82 @@
+//! What tells one state of all that something in Vault is compiled from from another. An operator that
+//! starts learns by it what is as its predecessor left it. Made of names and versions, never of values.
+
+use crate::kinds::binding::Account;
+use crate::{Key, World};
+use keystead_crds::Credential;
+use keystead_crds::names::GENERATE_ANNOTATION;
+use keystead_vault::digest::short;
+use keystead_vault::object::{KvSecret, Object, ValueRef};
+use kube::ResourceExt as _;
+use std::fmt;
+
+/// A fingerprint.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Fingerprint(u64);
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// Of a Credential's values, as they were compiled; `version` tells the version of a Secret. None where
+/// that is not known, and of values that end one day: what is said of these changes by itself.
+pub fn of_credential(
+    world: &World,
+    provider: &str,
+    credential: &Credential,
+    secret: &KvSecret,
+    version: impl Fn(&Key) -> Option<u64>,
+) -> Option<Fingerprint> {
+    if credential.spec.expires_at.is_some() {
+        return None;
+    }
+    let mut values = Vec::new();
+    for (key, value) in &secret.keys {
+        let (mut value, mut from) = (value.clone(), None);
+        match &mut value {
+            ValueRef::SecretKey { namespace, name, .. } => from = Some(version(&Key::new(namespace, name))?),
+            // It is asked for until it was followed. The annotation stays.
+            ValueRef::Generate { regenerate, .. } => *regenerate = None,
+            ValueRef::Literal(_) | ValueRef::InVault => {}
+        }
+        values.push((key, value, from));
+    }
+    let KvSecret {
+        path,
+        owner,
+        adoption,
+        active,
+        ..
+    } = secret;
+    let asked = credential.annotations().get(GENERATE_ANNOTATION);
+    let all = (
+        vault(world, provider),
+        path,
+        owner,
+        values,
+        adoption,
+        active,
+        asked,
+    );
+    Some(Fingerprint(short(&format!("{all:?}"))))
+}
+
+/// Of an account's policy and role.
+pub fn of_account(world: &World, account: &Account, objects: &[Object]) -> Fingerprint {
+    let all = (vault(world, &account.provider), objects);
+    Fingerprint(short(&format!("{all:?}")))
+}
+
+/// Of a binding, whose accounts have these.
+pub fn of_binding(accounts: &[Fingerprint]) -> Fingerprint {
+    Fingerprint(short(&format!("{accounts:?}")))
+}
+
+/// Which Vault it is.
+fn vault(world: &World, provider: &str) -> impl fmt::Debug {
+    let declared = world.provider(provider).map(|found| &found.spec.vault);
+    let storage = world.facts(provider).and_then(|facts| facts.storage.as_deref());
+    (declared, storage)
+}
