@@ -46,8 +46,12 @@ pub async fn fill(client: &Client, world: &mut World) -> Result<Vec<Unreadable>,
     for (key, object) in readable::<SecretProvider>(client, &mut unreadable).await? {
         world.set_provider(&key.name, Some(object));
     }
+    let scopes = unreadable.len();
     for (key, object) in readable::<SecretScope>(client, &mut unreadable).await? {
         world.set_scope(&key.name, Some(object));
+    }
+    for scope in unreadable.iter().skip(scopes) {
+        world.set_unreadable_scope(&scope.key.name, true);
     }
     for (key, object) in readable::<Credential>(client, &mut unreadable).await? {
         world.set_credential(key, Some(object));

@@ -80,3 +80,6 @@ fn vault(world: &World, provider: &str) -> impl fmt::Debug {
     let storage = world.facts(provider).and_then(|facts| facts.storage.as_deref());
     (declared, storage)
 }
+
+#[cfg(test)]
+mod tests;

@@ -45,6 +45,8 @@ pub struct World {
     facts: BTreeMap<String, ProviderFacts>,
     /// Bindings that are there and can't be read.
     unreadable: BTreeSet<Key>,
+    /// Scopes of which the same is true.
+    unreadable_scopes: BTreeSet<String>,
     /// Who declares a service at a scope, oldest first.
     declared: Index<(String, String), (Age, Key)>,
     /// The names of the bindings that name a service account.
@@ -134,6 +136,15 @@ impl World {
             self.unreadable.insert(key.clone());
         } else {
             self.unreadable.remove(key);
+        }
+    }
+
+    /// The same of a scope.
+    pub fn set_unreadable_scope(&mut self, name: &str, unreadable: bool) {
+        if unreadable {
+            self.unreadable_scopes.insert(name.to_owned());
+        } else {
+            self.unreadable_scopes.remove(name);
         }
     }
 
@@ -272,6 +283,14 @@ impl World {
     /// there may be taken away.
     pub fn has_unreadable_binding(&self, namespace: &str) -> bool {
         self.unreadable.iter().any(|key| key.namespace == namespace)
+    }
+
+    /// A scope that can't be read and of which nothing is known from before, if there is one.
+    pub fn unreadable_scope(&self) -> Option<&str> {
+        let mut unknown = self.unreadable_scopes.iter();
+        unknown
+            .find(|name| !self.scopes.contains_key(*name))
+            .map(String::as_str)
     }
 
     /// Every namespace whose labels are known.

@@ -105,6 +105,9 @@ pub struct Test {
     /// Name the tests and run none
     #[arg(long)]
     pub list: bool,
+    /// Which bed they run on; two checkouts that test at once need one each
+    #[arg(long, default_value = "test")]
+    pub bed: String,
 }
 
 /// Which benchmark.

@@ -246,6 +246,21 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn what_is_due_and_what_runs_is_its_depth() {
+        let queue = Queue::default();
+        queue.push(scope("a"));
+        queue.push(scope("b"));
+        queue.push_later(scope("c"), Duration::from_secs(1));
+        assert_eq!(queue.depth(), 2);
+        let running = queue.next().await;
+        queue.push(scope("a"));
+        assert_eq!(queue.depth(), 2, "once, though it is due again");
+        queue.done(running, Next::OnChange);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(queue.depth(), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_push_overtakes_a_later_look() {
         let queue = Queue::default();
         queue.push(scope("a"));

@@ -127,3 +127,50 @@ where
     let same = fingerprint.is_some_and(|now| before.as_deref() == Some(now.to_string().as_str()));
     good && same && *observed_generation == object.meta().generation
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use keystead_compile::fingerprint::of_binding;
+    use serde_json::{Value, json};
+
+    fn binding(generation: i64, status: &Value) -> SecretBinding {
+        let spec = json!({"providerRef": {"name": "p"}, "serviceAccounts": ["web"], "secrets": []});
+        let metadata = json!({"name": "web", "namespace": "shop", "generation": generation});
+        serde_json::from_value(json!({"metadata": metadata, "spec": spec, "status": status})).unwrap()
+    }
+
+    fn status(status: &str, reason: &str, fingerprint: Option<Fingerprint>) -> Value {
+        json!({
+            "observedGeneration": 2,
+            "fingerprint": fingerprint.map(|found| found.to_string()),
+            "conditions": [{
+                "type": "Ready", "status": status, "reason": reason, "message": "", "lastTransitionTime": "2026-01-02T03:04:05Z",
+            }],
+        })
+    }
+
+    #[test]
+    fn only_what_was_in_order_and_is_made_from_the_same_is_settled() {
+        let own = of_binding(&[]);
+        let other = of_binding(&[own]);
+        let good = status("True", "Synced", Some(own));
+        assert!(is_in_order(&binding(2, &good), Some(own)));
+        assert!(!is_in_order(&binding(2, &good), Some(other)), "made from others");
+        assert!(!is_in_order(&binding(2, &good), None), "can't be made");
+        assert!(!is_in_order(&binding(3, &good), Some(own)), "another generation");
+        assert!(!is_in_order(
+            &binding(2, &status("False", "Invalid", Some(own))),
+            Some(own)
+        ));
+        assert!(!is_in_order(
+            &binding(2, &status("True", "Paused", Some(own))),
+            Some(own)
+        ));
+        assert!(!is_in_order(&binding(2, &status("True", "Synced", None)), None));
+        assert!(
+            !is_in_order(&binding(2, &Value::Null), Some(own)),
+            "nobody looked"
+        );
+    }
+}

@@ -301,6 +301,10 @@ impl Declared for SecretScope {
         world.scopes().map(|found| Key::of(found.as_ref())).collect()
     }
 
+    fn note_unreadable(world: &mut World, key: &Key, unreadable: bool) {
+        world.set_unreadable_scope(&key.name, unreadable);
+    }
+
     fn affected(world: &World, key: &Key, states: &[&Self]) -> Vec<Unit> {
         let providers: BTreeSet<&str> = states
             .iter()

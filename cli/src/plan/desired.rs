@@ -174,14 +174,12 @@ fn natives(world: &World, key: &Key, binding: &SecretBinding, synced: &Synced) -
     Ok(native.into_iter().chain(others).collect())
 }
 
-/// What becomes of an account. A binding that can't be read may name it, so nothing is taken away then.
+/// What becomes of an account.
 fn access(world: &World, account: &Account) -> Result<Vec<Step>, Problem> {
     pause::check_account(world, account)?;
+    binding::readable(world, account)?;
     if let Some(objects) = binding::compile(world, account)? {
         return Ok(objects.into_iter().map(Step::Apply).collect());
-    }
-    if world.has_unreadable_binding(&account.namespace) {
-        return Ok(Vec::new());
     }
     let objects = binding::removal(world, account)?.into_iter();
     Ok(objects

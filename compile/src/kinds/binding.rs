@@ -143,16 +143,19 @@ pub fn compile(world: &World, account: &Account) -> Result<Option<[Object; 2]>, 
     Ok(Some([Object::Policy(policy), role]))
 }
 
-/// Whether it is known what all bindings of the account's namespace give. While one can't be read, what
-/// stands in Vault may be its due, so none of it is changed.
+/// Whether it is known what all bindings of the account's namespace give, and at which scopes. While one
+/// can't be read, what stands in Vault may be the account's due, so none of it is changed.
 pub fn readable(world: &World, account: &Account) -> Result<(), Problem> {
-    if !world.has_unreadable_binding(&account.namespace) {
-        return Ok(());
-    }
+    let unreadable = match world.unreadable_scope() {
+        Some(scope) => format!("SecretScope {scope}"),
+        None if world.has_unreadable_binding(&account.namespace) => {
+            format!("a SecretBinding of namespace {}", account.namespace)
+        }
+        None => return Ok(()),
+    };
     let message = format!(
-        "a SecretBinding of namespace {} can't be read by this version of Keystead (the operator's log names it), so what its \
-         service accounts may do stays as it is until it is mended or deleted",
-        account.namespace
+        "{unreadable} can't be read by this version of Keystead (the operator's log says why), so what the namespace's service \
+         accounts may do stays as it is until that is mended or deleted"
     );
     Err(Problem::new(Reason::Invalid, message))
 }

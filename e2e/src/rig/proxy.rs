@@ -64,7 +64,8 @@ pub(crate) struct Amiss {
 }
 
 impl Amiss {
-    /// What begins like `hidden` is not there until [`Self::reveal`]; `answers` are given for others.
+    /// What begins like `hidden` is not there until [`Self::reveal`]; `answers` are given for others,
+    /// where nobody asks for a watch.
     pub(crate) fn start(
         rig: &Rig<'_>,
         hidden: Option<&'static str>,
@@ -119,7 +120,9 @@ fn answer(
         let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404});
         return respond(client, "404 Not Found", &status);
     }
-    if let Some((_, answer)) = answers.iter().find(|(known, _)| path == *known) {
+    let (place, query) = path.split_once('?').unwrap_or((path, ""));
+    let given = answers.iter().find(|(known, _)| place == *known);
+    if let Some((_, answer)) = given.filter(|_| !query.contains("watch=true")) {
         return respond(client, "200 OK", answer);
     }
     // One request a connection, so that the next one is looked at too.

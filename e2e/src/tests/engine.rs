@@ -34,6 +34,10 @@ pub(super) fn tests() -> Vec<Test> {
             "engine: what others wrote is refused, or adopted when asked",
             |stage| run(stage, others::adoption),
         ),
+        Test::on_servers(
+            "engine: what a person writes at the same time stays theirs",
+            |stage| run(stage, others::beside_a_person),
+        ),
         Test::on_servers("engine: of many first writers exactly one wins", |stage| {
             run(stage, others::race)
         }),

@@ -26,8 +26,6 @@ use crate::stage::{Site, Stage};
 use crate::{demo, interrupt, programs, story, ui};
 use report::{Outcome, Report};
 
-/// The bed that tests have for themselves.
-const BED: &str = "test";
 /// Namespaces that tests use, for the report of a failure.
 const OURS: [&str; 2] = ["keystead-system", "shop"];
 
@@ -88,9 +86,9 @@ pub fn test(options: &Options) -> Result<()> {
         timed(&mut report, test.name, unit_tests);
     }
     if !beds.is_empty() {
-        let result = on_a_bed(&beds, &mut report);
+        let result = on_a_bed(&options.bed, &beds, &mut report);
         if !options.keep {
-            bed::down(BED)?;
+            bed::down(&options.bed)?;
         }
         result?;
     }
@@ -137,15 +135,15 @@ fn is_chosen(test: &Test, names: &[String]) -> bool {
 }
 
 /// Starts one bed for all of them. Without root, what needs a node is named as skipped.
-fn on_a_bed(tests: &[Test], report: &mut Report) -> Result<()> {
+fn on_a_bed(name: &str, tests: &[Test], report: &mut Report) -> Result<()> {
     let root = nix::unistd::geteuid().is_root();
     let options = bed::Options {
-        name: BED.into(),
+        name: name.to_owned(),
         servers_only: !root,
     };
-    if Bed::load(BED).is_some_and(|kept| demo::has_keystead(&kept)) {
+    if Bed::load(name).is_some_and(|kept| demo::has_keystead(&kept)) {
         // A kept bed that has heard the story can't hear it again.
-        bed::down(BED)?;
+        bed::down(name)?;
     }
     let bed = bed::up(&options)?;
     if root

@@ -13,6 +13,7 @@ mod replicas;
 mod rest;
 mod sync;
 mod tenants;
+mod unreadable;
 mod values;
 mod waiting;
 mod ways;
@@ -71,6 +72,14 @@ const TESTS: &[Named] = &[
     (
         "operator: a native Secret of somebody else is left alone, and a binding's goes with it",
         sync::of_others,
+    ),
+    (
+        "operator: a native Secret goes with the right to what it holds, and comes back with it",
+        sync::with_the_right,
+    ),
+    (
+        "operator: what can't be read leaves access as it is",
+        unreadable::leaves_access,
     ),
     (
         "operator: without the right to write Secrets a binding says what to set",

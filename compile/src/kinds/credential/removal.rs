@@ -52,6 +52,8 @@ pub fn fate(world: &World, key: &Key, credential: &Credential) -> Fate {
     }
     let left_behind = |why| match written {
         Some(path) => Fate::LeftBehind(path, why),
+        // Nobody came to say how the first write ended.
+        None if credential.status.is_none() => Fate::LeftBehind(somewhere(credential), why),
         // It never had anything there.
         None => Fate::Nothing,
     };
@@ -68,6 +70,15 @@ pub fn fate(world: &World, key: &Key, credential: &Credential) -> Fate {
         (Ok(removal), Err(paused)) => Fate::Waiting(removal.secret.path.to_string(), paused),
         (Ok(removal), Ok(())) => Fate::Goes(removal),
     }
+}
+
+/// Where values may be whose path is not known.
+fn somewhere(credential: &Credential) -> String {
+    let spec = &credential.spec;
+    format!(
+        "the path of service {} at SecretScope {}, if it was written at all",
+        spec.service, spec.scope_ref.name
+    )
 }
 
 /// What is to go with a deleted Credential. It does not matter any more who may declare what: only

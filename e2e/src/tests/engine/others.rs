@@ -1,6 +1,6 @@
 //! What is not ours, or not ours alone.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use keystead_vault::client::Method;
 use keystead_vault::engine::{self, Action};
 use keystead_vault::hcl;
@@ -15,6 +15,8 @@ use super::{Corner, KV, NoSecrets, mount, operator_policy, token, usable};
 /// Writers at once, and paths they meet at.
 const WRITERS: usize = 8;
 const PATHS: usize = 5;
+/// Paths at which a person may be met at the right moment; about every third is.
+const TRIES: usize = 200;
 
 pub(super) async fn adoption(corner: Corner) -> Result<()> {
     let mut secret = corner.secret("hubspot", &[("api_key", "ours")]);
@@ -81,6 +83,42 @@ pub(super) async fn race(corner: Corner) -> Result<()> {
     Ok(())
 }
 
+/// A person writes to a path at the same time. Where that comes between our look and our values, it is
+/// the person's path, without a trace of us; servers count such a write for data only.
+pub(super) async fn beside_a_person(corner: Corner) -> Result<()> {
+    let typed = json!({"token": "typed"});
+    for number in 0..TRIES {
+        let secret = corner.secret(&format!("met-{number}"), &[("token", "declared")]);
+        let object = Object::KvSecret(secret.clone());
+        let (path, body) = (secret.path.data(), json!({"options": {"cas": 0}, "data": typed}));
+        let person = corner.root.write(&path, &body);
+        let (applied, wrote) = tokio::join!(engine::apply(&corner.operator, &NoSecrets, &object), person);
+        ensure!(
+            applied.is_ok() != wrote.is_ok(),
+            "one of both wins: {applied:?} and {wrote:?}"
+        );
+        let Err(error) = applied else {
+            corner.unchanged(&object).await?;
+            continue;
+        };
+        ensure!(
+            corner.data(&secret).await? == Some(typed.clone()),
+            "what was typed stays"
+        );
+        let metadata = corner.metadata(&object).await?.context("metadata")?;
+        let marks = metadata["custom_metadata"].as_object();
+        ensure!(
+            marks.is_none_or(serde_json::Map::is_empty),
+            "there is a trace of us: {metadata}"
+        );
+        corner.refused(&secret).await?;
+        if error.to_string().contains("wrote there first") {
+            return Ok(());
+        }
+    }
+    bail!("in {TRIES} tries nobody wrote between a look and the values")
+}
+
 async fn meet(corner: &Corner, client: &Client, service: &str, version: u64) -> Result<()> {
     let mut writers = JoinSet::new();
     for number in 0..WRITERS {
@@ -108,7 +146,7 @@ async fn meet(corner: &Corner, client: &Client, service: &str, version: u64) -> 
         }
     }
     let [winner] = &winners[..] else {
-        anyhow::bail!("{service}: {} of {WRITERS} won", winners.len());
+        bail!("{service}: {} of {WRITERS} won", winners.len());
     };
     let name = &winner.owner.name;
     ensure!(

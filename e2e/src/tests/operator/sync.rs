@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use super::super::manifest::{account, company, credential, global, namespace, secret, value};
+use super::super::manifest::{account, company, credential, global, namespace, scope, secret, value};
 use super::super::rig::{self, Method, Rig, is_by, same};
 use crate::stage::{PATIENCE, Stage};
 use crate::wait;
@@ -130,6 +130,35 @@ pub(super) fn without_the_right(stage: &Stage) -> Result<()> {
         rig.apply(&synced("web", &[CRM], "renamed"))?;
         gone(rig, "native")?;
         rig.ready(&[WEB])
+    })
+}
+
+pub(super) fn with_the_right(stage: &Stage) -> Result<()> {
+    rig::run(stage, "right", Method::Kubernetes, |rig| {
+        declare(rig)?;
+        rig.grant(ENABLED)?;
+        let second =
+            "level: Company, id: globex, members: {namespaceSelector: {matchLabels: {also: globex}}}";
+        rig.apply(&scope("globex", second))?;
+        rig.apply(&synced("web", &[CRM], "native"))?;
+        let mut operator = rig.operator()?;
+        rig.ready(&[WEB])?;
+        let held = BTreeMap::from([("api_key", "of-acme"), ("user", "of-all")]);
+        holds(rig, "native", &held)?;
+        // Of two companies it is nobody's.
+        rig.ask("kubectl label namespace @id@-shop also=globex")?;
+        rig.says(WEB, "False", "Ambiguous", "both select namespace")?;
+        gone(rig, "native")?;
+        rig.ask("kubectl label namespace @id@-shop also-")?;
+        rig.ready(&[WEB])?;
+        holds(rig, "native", &held)?;
+
+        // The same while nobody looks.
+        operator.stop()?;
+        rig.ask("kubectl label namespace @id@-shop also=globex")?;
+        let _operator = rig.operator()?;
+        rig.says(WEB, "False", "Ambiguous", "both select namespace")?;
+        gone(rig, "native")
     })
 }
 

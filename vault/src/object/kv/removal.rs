@@ -54,10 +54,27 @@ impl KvSecret {
 
     /// Removes the values; answers what was done, step by step.
     pub(crate) async fn remove(&self, client: &Client, deletion: Deletion) -> Result<Vec<String>, Error> {
+        let mut shown = None;
+        let removed = self.steps(client, deletion, &mut shown).await;
+        if removed.is_err()
+            && let Some(version) = shown
+        {
+            // It was hidden before, and what should have followed may be long in coming. Where this fails,
+            // too, the error that is answered says why.
+            drop(self.take(client, Step::Delete(vec![version]), None).await);
+        }
+        removed
+    }
+
+    /// The same; `shown` is the version that is readable only to be looked at, while there is one.
+    async fn steps(
+        &self,
+        client: &Client,
+        deletion: Deletion,
+        shown: &mut Option<u64>,
+    ) -> Result<Vec<String>, Error> {
         let mut removal = Removal::default();
         let mut done = Vec::new();
-        // The version that is readable only to be looked at.
-        let mut shown = None;
         for _ in 0..STEPS {
             let observed = self.observe(client).await?;
             let Some(step) = removal.next(self, &observed, deletion)? else {
@@ -66,17 +83,10 @@ impl KvSecret {
             let (said, shows) = (step.to_string(), matches!(step, Step::Show(_)));
             match self.take(client, step, observed.metadata_version).await {
                 Ok(()) => done.push(said),
-                Err(error) if error.is_stale() => {}
-                Err(error) => {
-                    if let Some(version) = shown {
-                        // It was hidden before, and what follows may be long in coming. That this fails,
-                        // too, the error below says as well.
-                        drop(self.take(client, Step::Delete(vec![version]), None).await);
-                    }
-                    return Err(error);
-                }
+                Err(error) if error.is_stale() => continue,
+                Err(error) => return Err(error),
             }
-            shown = shows.then_some(observed.version);
+            *shown = shows.then_some(observed.version);
         }
         Err(self.conflict("others write there all the time".into()))
     }
