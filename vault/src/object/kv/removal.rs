@@ -80,13 +80,13 @@ impl KvSecret {
             let Some(step) = removal.next(self, &observed, deletion)? else {
                 return Ok(done);
             };
-            let (said, shows) = (step.to_string(), matches!(step, Step::Show(_)));
+            let (said, bares) = (step.to_string(), matches!(step, Step::Show(_)));
             match self.take(client, step, observed.metadata_version).await {
                 Ok(()) => done.push(said),
                 Err(error) if error.is_stale() => continue,
                 Err(error) => return Err(error),
             }
-            *shown = shows.then_some(observed.version);
+            *shown = bares.then_some(observed.version);
         }
         Err(self.conflict("others write there all the time".into()))
     }
