@@ -46,7 +46,7 @@ fn values_have_another_where_anything_of_them_is_another() {
         change(&mut object);
         of(&world, &object, Some(1))
     };
-    let changes: [fn(&mut Credential); 5] = [
+    let edits: [fn(&mut Credential); 5] = [
         |object| object.spec.service = "postgres".into(),
         |object| object.spec.active = false,
         |object| object.spec.adoption = keystead_crds::credential::Adoption::Adopt,
@@ -56,9 +56,9 @@ fn values_have_another_where_anything_of_them_is_another() {
             object.annotations_mut().extend([annotation]);
         },
     ];
-    for (number, change) in changes.into_iter().enumerate() {
+    for (number, change) in edits.into_iter().enumerate() {
         let found = changed(change);
-        assert!(found.is_some() && found != first, "change {number}");
+        assert!(found.is_some() && found != first, "edit {number}");
     }
     let elsewhere = |change: fn(&mut World)| {
         let mut world = known();
