@@ -1,13 +1,16 @@
 //! All that is declared, read once: a [`World`] for those who don't watch.
 
 use crate::deadline::{answer, problem};
+use crate::texts;
 use k8s_openapi::api::core::v1::Namespace;
+use keystead_compile::kinds::binding;
 use keystead_compile::{Key, Problem, World};
 use keystead_crds::{Credential, SecretBinding, SecretProvider, SecretScope};
 use kube::api::ListParams;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::{Api, Client, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -59,6 +62,16 @@ pub async fn fill(client: &Client, world: &mut World) -> Result<Vec<Unreadable>,
     let bindings = unreadable.len();
     for (key, object) in readable::<SecretBinding>(client, &mut unreadable).await? {
         world.set_binding(key, Some(object));
+    }
+    let named = world.bindings();
+    let named: BTreeSet<Key> = named
+        .flat_map(|(key, found)| binding::config_maps(key, found))
+        .collect();
+    for config_map in named {
+        let keys = binding::wanted(world, &config_map);
+        // Only what pods are shown depends on it, so what can't be read is said there.
+        let texts = texts::read(client, &config_map, keys).await.unwrap_or_else(Err);
+        world.set_texts(&config_map, Some(texts));
     }
     for binding in unreadable.iter().skip(bindings) {
         world.set_unreadable_binding(&binding.key, true);

@@ -8,6 +8,7 @@ pub mod declared;
 pub mod keys;
 pub mod native;
 pub mod release;
+pub mod texts;
 pub mod values;
 
 pub use deadline::{answer, call, problem};

@@ -4,6 +4,7 @@
 pub mod admit;
 pub mod fingerprint;
 mod index;
+mod key;
 pub mod kinds;
 pub mod pause;
 mod problem;
@@ -12,8 +13,9 @@ pub mod quantity;
 mod random;
 pub mod world;
 
+pub use key::Key;
 pub use problem::Problem;
-pub use world::{Key, ProviderFacts, World};
+pub use world::{ProviderFacts, World};
 
 #[cfg(test)]
 mod fixtures;

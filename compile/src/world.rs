@@ -1,21 +1,13 @@
 //! A read-only view of all that is declared, as the watches fill it.
 
 use crate::index::Index;
+use crate::{Key, Problem};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, Time};
 use keystead_crds::names::{REFRESH_ANNOTATION, SIDECAR_CPU_ANNOTATION, SIDECAR_MEMORY_ANNOTATION};
 use keystead_crds::{Credential, SecretBinding, SecretProvider, SecretScope};
 use kube::core::{Selector, SelectorExt as _};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-
-/// Namespace and name.
-#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Key {
-    /// The object's namespace.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-}
 
 /// What is known of a provider beyond its spec. The operator finds it out.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -27,6 +19,10 @@ pub struct ProviderFacts {
     /// What tells this Vault's storage from every other; known once it was reached.
     pub storage: Option<String>,
 }
+
+/// The texts that bindings take from a ConfigMap: those keys and no others, each with its text if it is
+/// there; or why the ConfigMap can't be read.
+pub type Texts = Result<BTreeMap<String, Option<String>>, Problem>;
 
 /// All that is declared.
 #[derive(Default)]
@@ -43,6 +39,8 @@ pub struct World {
     /// Those of ours that namespaces have, by namespace.
     annotations: BTreeMap<String, BTreeMap<String, String>>,
     facts: BTreeMap<String, ProviderFacts>,
+    /// What bindings take from ConfigMaps.
+    texts: BTreeMap<Key, Texts>,
     /// Bindings that are there and can't be read.
     unreadable: BTreeSet<Key>,
     /// Scopes of which the same is true.
@@ -166,7 +164,18 @@ impl World {
         self.facts.insert(provider.to_owned(), facts.clone()) != Some(facts)
     }
 
+    /// Notes what was read of a ConfigMap, or that nobody needs it; answers whether that changed anything.
+    pub fn set_texts(&mut self, config_map: &Key, texts: Option<Texts>) -> bool {
+        let new = texts.clone();
+        set(&mut self.texts, config_map.clone(), texts) != new
+    }
+
     // === what is in it ===
+
+    /// What is known of a ConfigMap; none before it was read.
+    pub fn texts(&self, config_map: &Key) -> Option<&Texts> {
+        self.texts.get(config_map)
+    }
 
     /// A provider by name.
     pub fn provider(&self, name: &str) -> Option<&Arc<SecretProvider>> {
@@ -355,24 +364,6 @@ fn accounts<'a>(key: &'a Key, binding: &'a SecretBinding) -> impl Iterator<Item 
 fn synced(binding: &SecretBinding) -> impl Iterator<Item = &String> {
     let secrets = binding.spec.sync.iter().flat_map(|_| &binding.spec.secrets);
     secrets.filter_map(|secret| secret.service.as_ref())
-}
-
-impl Key {
-    /// A key.
-    pub fn new(namespace: &str, name: &str) -> Self {
-        Self {
-            namespace: namespace.to_owned(),
-            name: name.to_owned(),
-        }
-    }
-
-    /// The key of a namespaced object.
-    pub fn of(object: &impl kube::ResourceExt) -> Self {
-        Self {
-            namespace: object.namespace().unwrap_or_default(),
-            name: object.name_any(),
-        }
-    }
 }
 
 /// Whether `one` is older than `other`; objects of one second are told apart by name. One without a

@@ -149,8 +149,9 @@ pub const LONGEST_TEMPLATE: usize = 32 * 1024;
     .message("a Raw file holds one key and needs 'key'; files of the other formats have none"))]
 #[x_kube(validation = Rule::new("(self.format == 'Template') != has(self.secret)")
     .message("a file needs 'secret', but for a Template, which names its secrets itself and has none"))]
-#[x_kube(validation = Rule::new("(self.format == 'Template') == has(self.template)")
-    .message("a Template file needs 'template'; files of the other formats have none"))]
+#[x_kube(validation = Rule::new("self.format == 'Template' ? has(self.template) != has(self.templateFrom) : !has(self.template) && !has(self.templateFrom)")
+    .message("a Template file needs one of 'template' and 'templateFrom'; files of the other formats have neither"))]
+#[serde(rename_all = "camelCase")]
 pub struct FileSpec {
     /// Where, relative to `/keystead`: `/`-separated names, none of which begins with a dot.
     #[schemars(length(min = 1, max = 256))]
@@ -172,6 +173,9 @@ pub struct FileSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = LONGEST_TEMPLATE))]
     pub template: Option<String>,
+    /// Where the text is instead. A change there reaches pods that are created after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template_from: Option<TemplateSource>,
     /// Who may read the file, as an octal mode such as `"0400"`: one of 0400, 0440, 0444, and 0500, 0550,
     /// 0555 for a file to be executed. Where it is left out the pod decides: 0440 with an `fsGroup`, 0400
     /// where all containers run as one user, else 0444. A pod whose containers could not read the file is
@@ -181,6 +185,29 @@ pub struct FileSpec {
         .message("mode must be one of 0400, 0440, 0444, 0500, 0550 and 0555: nobody writes there (as a number in JSON: in decimal, 256 for 0400)"))]
     #[schemars(extend("maxLength" = 8))]
     pub mode: Option<IntOrString>,
+}
+
+/// Where the text of a template is.
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TemplateSource {
+    /// A key of a ConfigMap in the binding's namespace.
+    pub config_map_key_ref: ConfigMapKeyReference,
+}
+
+/// One key of a ConfigMap in the object's own namespace.
+#[derive(Clone, Debug, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
+pub struct ConfigMapKeyReference {
+    /// Name of the ConfigMap.
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$')")
+        .message("name must be the name of a ConfigMap: lower-case letters, digits, '-' and '.'"))]
+    pub name: String,
+    /// Its key.
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^[-._A-Za-z0-9]+$')")
+        .message("key must be a key of a ConfigMap: letters, digits, '-', '_' and '.'"))]
+    pub key: String,
 }
 
 /// What a file holds.

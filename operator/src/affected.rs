@@ -5,6 +5,7 @@ use keystead_compile::kinds::{binding, provider, sync};
 use keystead_compile::{Key, World};
 use keystead_crds::{Credential, SecretBinding};
 use keystead_vault::path::KvPath;
+use std::collections::BTreeSet;
 
 /// A provider, or what is known of it, changed: everything that is declared for it.
 pub fn by_provider(world: &World, provider: &str) -> Vec<Unit> {
@@ -93,6 +94,27 @@ pub fn by_secret(world: &World, secret: &Key) -> Vec<Unit> {
         }
     }
     units
+}
+
+/// A ConfigMap changed: it is read anew, if bindings take templates from it.
+pub fn by_config_map(world: &World, config_map: &Key) -> Option<Unit> {
+    let is_named = !binding::wanted(world, config_map).is_empty();
+    is_named.then(|| Unit::ConfigMap(config_map.clone()))
+}
+
+/// A binding changed: the ConfigMaps that it takes, or took, templates from.
+pub fn config_maps(key: &Key, states: &[&SecretBinding]) -> BTreeSet<Unit> {
+    let named = states.iter().flat_map(|state| binding::config_maps(key, state));
+    named.map(Unit::ConfigMap).collect()
+}
+
+/// The bindings that take templates from a ConfigMap.
+pub fn taking_from(world: &World, config_map: &Key) -> Vec<Unit> {
+    let bindings = world.bindings_in(&config_map.namespace);
+    bindings
+        .filter(|(key, found)| binding::config_maps(key, found).any(|named| named == *config_map))
+        .map(|(key, _)| Unit::Binding(key.clone()))
+        .collect()
 }
 
 /// A Secret is gone: the bindings that would have made it, had it not been there.

@@ -22,6 +22,8 @@ pub enum Unit {
     Credential(Key),
     /// Policy and role of a service account.
     Account(Account),
+    /// A ConfigMap that bindings take templates from.
+    ConfigMap(Key),
     /// The native Secret of a binding.
     Sync(Key),
     /// A binding's status, once its accounts and its Secret are done.
@@ -36,6 +38,7 @@ impl Unit {
             Self::Scope(_) => "SecretScope",
             Self::Credential(_) => "Credential",
             Self::Account(_) => "ServiceAccount",
+            Self::ConfigMap(_) => "ConfigMap",
             Self::Sync(_) => "NativeSecret",
             Self::Binding(_) => "SecretBinding",
         }
@@ -47,7 +50,7 @@ impl fmt::Display for Unit {
         let kind = self.kind();
         match self {
             Self::Provider(name) | Self::Scope(name) => write!(f, "{kind} {name}"),
-            Self::Credential(key) | Self::Sync(key) | Self::Binding(key) => {
+            Self::Credential(key) | Self::ConfigMap(key) | Self::Sync(key) | Self::Binding(key) => {
                 write!(f, "{kind} {}/{}", key.namespace, key.name)
             }
             Self::Account(account) => write!(

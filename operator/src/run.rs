@@ -182,7 +182,7 @@ fn watches(
     client: Client,
     readiness: &Readiness,
     shutdown: &Shutdown,
-) -> (impl Future<Output = ()> + use<>, [Condition; 6]) {
+) -> (impl Future<Output = ()> + use<>, [Condition; 7]) {
     let there = readiness.register("definitions (CRDs) of the kinds");
     let listed = [
         "SecretProviders",
@@ -191,9 +191,18 @@ fn watches(
         "SecretBindings",
         "Namespaces",
         "Secrets",
+        "ConfigMaps",
     ]
     .map(|kind| readiness.register(&format!("list of {kind}")));
-    let [providers, scopes, credentials, bindings, namespaces, secrets] = listed.clone();
+    let [
+        providers,
+        scopes,
+        credentials,
+        bindings,
+        namespaces,
+        secrets,
+        config_maps,
+    ] = listed.clone();
     let (context, shutdown) = (Arc::clone(context), shutdown.clone());
     let watches = async move {
         if !definitions::all_there(&context.client, &there, &shutdown).await {
@@ -211,6 +220,7 @@ fn watches(
             watch::declared::<SecretBinding>(&source, bindings),
             watch::namespaces(&source, namespaces),
             watch::secrets(&source, secrets),
+            watch::config_maps(&source, config_maps),
         );
     };
     (watches, listed)
@@ -255,6 +265,7 @@ fn units(context: &Context) -> Vec<Unit> {
         }
     }
     for (key, found) in world.bindings() {
+        units.extend(affected::config_maps(key, &[found]));
         if !context.waits_for(&world, &found.spec.provider_ref.name) {
             units.extend(affected::by_binding(key, &[found]));
         }

@@ -37,7 +37,7 @@ fn is_settled(context: &Context, unit: &Unit) -> bool {
     match unit {
         Unit::Credential(key) => has_values(context, key),
         Unit::Account(account) => has_access(context, account),
-        Unit::Provider(_) | Unit::Scope(_) | Unit::Sync(_) | Unit::Binding(_) => false,
+        Unit::Provider(_) | Unit::Scope(_) | Unit::ConfigMap(_) | Unit::Sync(_) | Unit::Binding(_) => false,
     }
 }
 

@@ -1,12 +1,12 @@
 //! Fills the world: one watch a kind. A change that matters puts the units it touches into the
-//! queue. Secrets and Namespaces are watched by metadata only.
+//! queue. Secrets, ConfigMaps and Namespaces are watched by metadata only.
 
 use crate::affected;
 use crate::context::Context;
 use crate::guard::Guard;
 use crate::queue::Unit;
 use futures::{Stream, StreamExt as _};
-use k8s_openapi::api::core::v1::{Namespace, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use keystead_compile::{Key, World};
 use keystead_crds::{Credential, SecretBinding, SecretProvider, SecretScope};
 use keystead_runtime::{Shutdown, probes::Condition};
@@ -171,6 +171,41 @@ pub(crate) async fn secrets(source: &Source, listed: Condition) {
             changed(&key, context.syncs.see(&secret));
         }
         watcher::Event::Delete(secret) => gone(&Key::of(&secret)),
+    })
+    .await;
+}
+
+/// Watches for changed ConfigMaps until the end. Nothing of them is kept: those that bindings name are read.
+pub(crate) async fn config_maps(source: &Source, listed: Condition) {
+    let Source {
+        client,
+        context,
+        shutdown,
+    } = source;
+    let api: Api<PartialObjectMeta<ConfigMap>> = Api::all(client.clone());
+    let stream = watcher(api, config()).default_backoff();
+    follow(stream, shutdown, "ConfigMap", |event| match event {
+        watcher::Event::Init => {}
+        // One that went while we did not look is found missing when it is read.
+        watcher::Event::InitDone => {
+            let named = {
+                let world = context.world();
+                let bindings = world.bindings();
+                bindings
+                    .flat_map(|(key, found)| affected::config_maps(key, &[found]))
+                    .collect()
+            };
+            push(context, named);
+            listed.set(true);
+        }
+        watcher::Event::InitApply(found) | watcher::Event::Apply(found) | watcher::Event::Delete(found) => {
+            push(
+                context,
+                affected::by_config_map(&context.world(), &Key::of(&found))
+                    .into_iter()
+                    .collect(),
+            );
+        }
     })
     .await;
 }
@@ -350,6 +385,8 @@ impl Declared for SecretBinding {
     }
 
     fn affected(_: &World, key: &Key, states: &[&Self]) -> Vec<Unit> {
-        affected::by_binding(key, states)
+        let mut units = affected::by_binding(key, states);
+        units.extend(affected::config_maps(key, states));
+        units
     }
 }

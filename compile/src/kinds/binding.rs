@@ -6,10 +6,13 @@
 mod clash;
 mod path;
 mod shape;
+mod template;
 
 pub(super) use clash::overlap;
 pub use clash::{clash, clash_with_any};
 pub use shape::fits;
+pub(super) use template::text;
+pub use template::{check_sources, config_maps, wanted};
 
 use super::{defaults, provider, scope};
 use crate::{Key, Problem, World};

@@ -81,12 +81,13 @@ pub fn compile(
     }
     check_together(&bindings)?;
     for (key, binding) in &bindings {
-        binding::check(world, key, binding).map_err(|problem| {
-            Problem::new(
-                problem.reason,
-                format!("SecretBinding {}: {}", key.name, problem.message),
-            )
-        })?;
+        binding::check(world, key, binding).map_err(|problem| of_binding(key, problem))?;
+    }
+    for (key, binding) in &bindings {
+        match binding::check_sources(world, key, binding) {
+            None => return Ok(Bound::NotYet),
+            Some(checked) => checked.map_err(|problem| of_binding(key, problem))?,
+        }
     }
     let provider = provider::find(world, name)?;
     let mut held = effective(world, provider, key, first)?;
@@ -117,7 +118,7 @@ fn secrets_of(
             .collect(),
         files: bindings
             .iter()
-            .flat_map(|(key, found)| files(key, found))
+            .flat_map(|(key, found)| files(world, key, found))
             .collect(),
         env: bindings.iter().flat_map(|(key, found)| env(key, found)).collect(),
         file_mode: 0,
@@ -187,14 +188,14 @@ pub(super) fn secret(name: String, secret: &BoundSecret) -> SecretConfig {
     }
 }
 
-fn files(key: &Key, binding: &SecretBinding) -> impl Iterator<Item = FileConfig> {
+fn files(world: &World, key: &Key, binding: &SecretBinding) -> impl Iterator<Item = FileConfig> {
     let files = binding.spec.files.iter();
-    files.map(|file| FileConfig {
+    files.map(move |file| FileConfig {
         path: file.path.clone(),
         format: file.format,
         secret: file.secret.as_ref().map(|secret| unique(key, secret)),
-        template: file.template.as_ref().map(|text| TemplateConfig {
-            text: text.clone(),
+        template: binding::text(world, &key.namespace, file).map(|text| TemplateConfig {
+            text: text.to_owned(),
             prefix: unique(key, ""),
         }),
         key: file.key.clone(),
@@ -209,6 +210,10 @@ fn env(key: &Key, binding: &SecretBinding) -> impl Iterator<Item = EnvConfig> {
         secret: unique(key, &variable.secret),
         key: variable.key.clone(),
     })
+}
+
+fn of_binding(key: &Key, Problem { reason, message }: Problem) -> Problem {
+    Problem::new(reason, format!("SecretBinding {}: {message}", key.name))
 }
 
 /// Refuses what two bindings would both put into the pod.

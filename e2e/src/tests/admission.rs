@@ -2,6 +2,7 @@
 
 mod guard;
 mod objects;
+mod templates;
 
 use anyhow::Result;
 
@@ -29,6 +30,10 @@ const TESTS: &[Named] = &[
     (
         "admission: whoever makes a namespace a tenant needs the right to the scope",
         guard::tenants,
+    ),
+    (
+        "admission: a pod waits for the ConfigMap of its template, and has the text that is there then",
+        templates::from_config_map,
     ),
     (
         "admission: without an operator labels wait and objects don't",

@@ -26,6 +26,12 @@ pub(super) async fn reconcile(context: &Arc<Context>, key: &Key) -> Result<Next,
         }
         let pause = pause::check(&world, &*object, &object.spec.provider_ref.name);
         let check = pause.and_then(|()| binding::check(&world, key, &object));
+        let check = match check.map(|()| binding::check_sources(&world, key, &object)) {
+            // The ConfigMap's own unit queues this one when it has read it.
+            Ok(None) => return Ok(Next::OnChange),
+            Ok(Some(checked)) => checked,
+            Err(problem) => Err(problem),
+        };
         let nodes = binding::unserved_nodes(&world, &object);
         (object, check, nodes)
     };

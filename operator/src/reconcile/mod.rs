@@ -3,6 +3,7 @@
 mod account;
 mod binding;
 mod cleanup;
+mod config_map;
 mod credential;
 mod provider;
 mod scope;
@@ -92,6 +93,7 @@ async fn dispatch(context: &Arc<Context>, unit: &Unit) -> Result<Next, Problem> 
     if !context.is_leading() {
         return match unit {
             Unit::Provider(name) => provider::observe(context, name).await,
+            Unit::ConfigMap(key) => config_map::observe(context, key).await,
             _ => Ok(Next::OnChange),
         };
     }
@@ -100,6 +102,7 @@ async fn dispatch(context: &Arc<Context>, unit: &Unit) -> Result<Next, Problem> 
         Unit::Scope(name) => scope::reconcile(context, name).await,
         Unit::Credential(key) => credential::reconcile(context, key).await,
         Unit::Account(account) => account::reconcile(context, account).await,
+        Unit::ConfigMap(key) => config_map::observe(context, key).await,
         Unit::Sync(key) => sync::reconcile(context, key).await,
         Unit::Binding(key) => binding::reconcile(context, key).await,
     }

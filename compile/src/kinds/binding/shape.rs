@@ -1,6 +1,7 @@
 //! Whether the parts of a binding fit together, apart from everything else that is declared.
 
 use super::clash::same_place;
+use super::template;
 use crate::Problem;
 use keystead_crds::binding::SecretBindingSpec;
 use keystead_crds::condition::Reason;
@@ -11,7 +12,7 @@ pub fn fits(spec: &SecretBindingSpec) -> Result<(), Problem> {
     let wrong = selector(spec)
         .or_else(|| files(spec))
         .or_else(|| keys(spec))
-        .or_else(|| templates(spec));
+        .or_else(|| template::inline(spec));
     wrong.map_or(Ok(()), |message| Err(Problem::new(Reason::Invalid, message)))
 }
 
@@ -48,22 +49,6 @@ fn keys(spec: &SecretBindingSpec) -> Option<String> {
         unseen.then(|| {
             format!("{place}.key: {key} is not among spec.secrets[{name}].keys: add it there, or leave keys out to have all")
         })
-    })
-}
-
-/// A template can be read, and what it names is there.
-fn templates(spec: &SecretBindingSpec) -> Option<String> {
-    spec.files.iter().find_map(|file| {
-        let error = template(spec, file.template.as_ref()?).err()?;
-        Some(format!("spec.files[{}].template: {error}", file.path))
-    })
-}
-
-/// Whether a template can work in a binding.
-fn template(spec: &SecretBindingSpec, text: &str) -> Result<(), keystead_template::Error> {
-    keystead_template::check(text, |name| {
-        let secret = spec.secrets.iter().find(|secret| secret.name == name)?;
-        Some(secret.keys.as_slice())
     })
 }
 

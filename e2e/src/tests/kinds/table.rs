@@ -76,6 +76,7 @@ fn binding() -> Value {
                 {"path": "a/b.txt", "format": "Raw", "secret": "hubspot", "key": "api_key"},
                 {"path": "c.env", "format": "Dotenv", "secret": "hubspot"},
                 {"path": "d.conf", "format": "Template", "template": "{{ secret('hubspot').api_key }}"},
+                {"path": "e.conf", "format": "Template", "templateFrom": {"configMapKeyRef": {"name": "conf", "key": "e"}}},
             ],
             "env": [{"name": "API_KEY", "secret": "hubspot", "key": "api_key"}],
             "refreshInterval": "30s",
@@ -233,7 +234,8 @@ fn binding_rows() -> Vec<Row> {
     let unknown = "must be the name of an entry of spec.secrets";
     let kind = "a Raw file holds one key and needs 'key'";
     let no_secret = "a file needs 'secret', but for a Template";
-    let text = "a Template file needs 'template'";
+    let text = "a Template file needs one of 'template' and 'templateFrom'";
+    let from = |name: &str, key: &str| json!({"configMapKeyRef": {"name": name, "key": key}});
     let twice = "Duplicate value";
     let interval = "refreshInterval must be between 1s and 24h";
     let one = "a secret needs exactly one of service and path";
@@ -250,6 +252,10 @@ fn binding_rows() -> Vec<Row> {
         (binding, "/spec/files/1/secret", Value::Null, "spec.files[1]", no_secret),
         (binding, "/spec/files/2/template", Value::Null, "spec.files[2]", text),
         (binding, "/spec/files/1/template", json!("x"), "spec.files[1]", text),
+        (binding, "/spec/files/1/templateFrom", from("a", "b"), "spec.files[1]", text),
+        (binding, "/spec/files/2/templateFrom", from("a", "b"), "spec.files[2]", text),
+        (binding, "/spec/files/3/templateFrom", from("A", "b"), "configMapKeyRef.name", "must be the name of a ConfigMap"),
+        (binding, "/spec/files/3/templateFrom", from("a", "b/c"), "configMapKeyRef.key", "must be a key of a ConfigMap"),
         (binding, "/spec/files/2/key", json!("k"), "spec.files[2]", kind),
         (binding, "/spec/files/0/format", json!("Toml"), "spec.files[0].format", "\"Raw\""),
         (binding, "/spec/secrets/0/service", json!("Hubspot"), "spec.secrets[0].service", SEGMENT),
