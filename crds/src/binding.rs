@@ -1,5 +1,9 @@
 //! `SecretBinding`: which service accounts get which services, and how their pods see them.
 
+mod on_change;
+
+pub use on_change::{HttpSpec, Nobody, OnChange, Signal, SignalSpec};
+
 use crate::common::{BasicStatus, NameRef, Resources};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -46,6 +50,8 @@ use serde::{Deserialize, Serialize};
         .message("spec.files: every 'secret' must be the name of an entry of spec.secrets"),
     validation = Rule::new("!has(self.spec.env) || self.spec.env.all(e, self.spec.secrets.exists(s, s.name == e.secret))")
         .message("spec.env: every 'secret' must be the name of an entry of spec.secrets"),
+    validation = Rule::new("!has(self.spec.onChange) || (has(self.spec.files) && self.spec.files.size() > 0)")
+        .message("spec.onChange tells of changed files, and spec.files has none: variables keep the value that a container started with"),
 )]
 #[serde(rename_all = "camelCase")]
 pub struct SecretBindingSpec {
@@ -75,6 +81,10 @@ pub struct SecretBindingSpec {
     #[schemars(length(max = 64))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub env: Vec<EnvSpec>,
+    /// Who is told when files have changed: all of `files` that don't say it themselves. Changes that come
+    /// close together are told once, and the first files of a pod to nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_change: Option<OnChange>,
     /// How often a pod looks for changed values. Where it is left out the namespace's annotation
     /// `keystead.dev/refresh-interval` counts, then the provider's `defaults`, then 1m.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -185,6 +195,9 @@ pub struct FileSpec {
         .message("mode must be one of 0400, 0440, 0444, 0500, 0550 and 0555: nobody writes there (as a number in JSON: in decimal, 256 for 0400)"))]
     #[schemars(extend("maxLength" = 8))]
     pub mode: Option<IntOrString>,
+    /// Who is told when this file has changed, instead of those that the binding's `onChange` names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_change: Option<OnChange>,
 }
 
 /// Where the text of a template is.

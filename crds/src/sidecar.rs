@@ -1,7 +1,7 @@
 //! The sidecar's config: written by the webhook, read by the sidecar, carried as JSON in
 //! [`crate::names::CONFIG_ENV`]. Nothing in it is secret.
 
-use crate::binding::FileFormat;
+use crate::binding::{FileFormat, Signal};
 use crate::scope::Level;
 use serde::{Deserialize, Serialize};
 
@@ -116,6 +116,30 @@ pub struct FileConfig {
     /// Its mode, such as 0o400; [`Config::file_mode`] where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<u32>,
+    /// Who is told when it has changed; nobody where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_change: Option<OnChange>,
+}
+
+/// Who is told of a change. The order means nothing.
+#[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum OnChange {
+    /// A process.
+    Signal {
+        /// By which signal.
+        name: Signal,
+        /// Of which container. The webhook puts it in where the binding leaves it out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        container: Option<String>,
+    },
+    /// A server on the pod's loopback.
+    Http {
+        /// Its port.
+        port: u16,
+        /// The path to POST to, with its query.
+        path: String,
+    },
 }
 
 /// A template, and what its names mean.

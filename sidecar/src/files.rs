@@ -15,10 +15,13 @@
 //! All calls block: the volume is memory, and a thread pool would cost more than it could save.
 
 mod keep;
+mod path;
+
+pub use path::{FilePath, PathError};
 
 use crate::error::Error;
 use keystead_vault::Sensitive;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
@@ -30,8 +33,6 @@ use std::time::SystemTime;
 const DATA: &str = "..data";
 /// The link before it is renamed.
 const DATA_NEXT: &str = "..data_tmp";
-/// Longest name of a file.
-const LONGEST_NAME: usize = 255;
 
 /// Files by path.
 pub type Contents = BTreeMap<FilePath, Content>;
@@ -45,31 +46,6 @@ pub struct Content {
     pub mode: u32,
 }
 
-/// A path that stays below the directory it is joined to.
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub struct FilePath(String);
-
-/// What is wrong with a path.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum PathError {
-    /// A part of it is not a plain name.
-    #[error(
-        "{path:?} must be relative, its names not empty, not '.', not beginning with '..', up to 255 bytes"
-    )]
-    Component {
-        /// The path.
-        path: String,
-    },
-    /// One path would have to be a file and a directory.
-    #[error("{file:?} can't be a file and the directory of {below:?}")]
-    FileAndDirectory {
-        /// The shorter path.
-        file: String,
-        /// The longer one.
-        below: String,
-    },
-}
-
 /// The directory that applications see.
 #[derive(Clone, Debug)]
 pub struct Tree {
@@ -78,56 +54,22 @@ pub struct Tree {
 }
 
 /// What [`Tree::write`] did.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Update {
+    /// Whether there was anything to do.
+    pub written: Written,
+    /// The files whose content or mode is another than before. None the first time: nobody has seen a
+    /// generation before that.
+    pub news: BTreeSet<FilePath>,
+}
+
+/// Whether there was something to write.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Written {
     /// There was something to change.
     Changed,
     /// Everything was as it should be.
     Unchanged,
-}
-
-// === impl FilePath ===
-
-impl FilePath {
-    /// Checks the path name by name, whoever checked it before.
-    pub fn parse(path: &str) -> Result<Self, PathError> {
-        let plain = |name: &str| {
-            let special = name.is_empty() || name == "." || name.starts_with("..");
-            !special && name.len() <= LONGEST_NAME && !name.contains('\0')
-        };
-        if path.split('/').all(plain) {
-            return Ok(Self(path.to_owned()));
-        }
-        Err(PathError::Component {
-            path: path.to_owned(),
-        })
-    }
-
-    /// Checks that no path runs through another one.
-    pub fn check_together<'a>(paths: impl IntoIterator<Item = &'a Self>) -> Result<(), PathError> {
-        let paths: Vec<&Self> = paths.into_iter().collect();
-        for file in &paths {
-            let directory = format!("{}/", file.0);
-            if let Some(below) = paths.iter().find(|other| other.0.starts_with(&directory)) {
-                return Err(PathError::FileAndDirectory {
-                    file: file.0.clone(),
-                    below: below.0.clone(),
-                });
-            }
-        }
-        Ok(())
-    }
-
-    /// The first name: what stands in the root.
-    fn top(&self) -> &str {
-        self.0.split('/').next().unwrap_or_default()
-    }
-}
-
-impl AsRef<Path> for FilePath {
-    fn as_ref(&self) -> &Path {
-        Path::new(&self.0)
-    }
 }
 
 // === impl Tree ===
@@ -142,7 +84,7 @@ impl Tree {
     }
 
     /// Makes the directory show these files and no others.
-    pub fn write(&self, contents: &Contents) -> Result<Written, Error> {
+    pub fn write(&self, contents: &Contents) -> Result<Update, Error> {
         let current = self.current()?;
         // What a killed predecessor left takes space that the new generation may need.
         self.sweep(current.as_deref())?;
@@ -150,22 +92,27 @@ impl Tree {
             // The swap may have been the last thing a killed predecessor did.
             self.link_names(contents)?;
             self.unlink_names(contents)?;
-            return Ok(Written::Unchanged);
+            return Ok(Update {
+                written: Written::Unchanged,
+                news: BTreeSet::new(),
+            });
         }
         self.check_names(contents)?;
         let next = self.make_generation()?;
         let swapped = self
             .fill(&next, current.as_deref(), contents)
-            .and_then(|()| self.swap(&next));
-        if let Err(error) = swapped {
+            .and_then(|news| self.swap(&next).map(|()| news));
+        let news = swapped.inspect_err(|_| {
             // The old generation still counts; the error that matters is the first one.
             let _ = fs::remove_dir_all(&next);
-            return Err(error);
-        }
+        })?;
         self.link_names(contents)?;
         self.unlink_names(contents)?;
         self.sweep(Some(&next))?;
-        Ok(Written::Changed)
+        Ok(Update {
+            written: Written::Changed,
+            news: current.map_or_else(BTreeSet::new, |_| news),
+        })
     }
 
     /// The generation that counts, if it is there.
@@ -215,20 +162,30 @@ impl Tree {
             .create(directory)
     }
 
-    fn fill(&self, next: &Path, current: Option<&Path>, contents: &Contents) -> Result<(), Error> {
+    /// Answers which files are not as they were.
+    fn fill(
+        &self,
+        next: &Path,
+        current: Option<&Path>,
+        contents: &Contents,
+    ) -> Result<BTreeSet<FilePath>, Error> {
+        let mut news = BTreeSet::new();
         for (path, content) in contents {
             let file = next.join(path);
             self.make_parents(next, path)?;
             let old = current
                 .map(|current| current.join(path))
                 .filter(|old| is_same(old, content));
+            if old.is_none() {
+                news.insert(path.clone());
+            }
             if old.is_some_and(|old| fs::hard_link(old, &file).is_ok()) {
                 continue;
             }
             write_new(&file, content.mode, content.text.expose().as_bytes())
                 .map_err(Error::disk("write", &file))?;
         }
-        Ok(())
+        Ok(news)
     }
 
     fn make_parents(&self, generation: &Path, path: &FilePath) -> Result<(), Error> {

@@ -11,6 +11,7 @@ pub mod files;
 pub mod gate;
 mod http;
 pub mod metrics;
+pub mod notify;
 pub mod plan;
 pub mod render;
 pub mod report;

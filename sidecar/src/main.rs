@@ -6,6 +6,7 @@ use keystead_sidecar::args::{Command, USAGE, VERSION};
 use keystead_sidecar::config::Environment;
 use keystead_sidecar::gate::Gate;
 use keystead_sidecar::run;
+use nix::sys::prctl;
 use std::error::Error;
 use std::io::{Write as _, stdout};
 use std::process::ExitCode;
@@ -38,6 +39,9 @@ fn main() -> ExitCode {
 }
 
 fn start(environment: &Environment) -> Result<(), Box<dyn Error>> {
+    // Containers that share their processes may run as the same user, which could else read our memory
+    // and, through /proc, what only we mount.
+    prctl::set_dumpable(false)?;
     crypto::install()?;
     // For people: the pod's own message sends them to this log.
     log::init(Format::Text, environment.log.as_deref().unwrap_or("info"))?;

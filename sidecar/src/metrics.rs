@@ -17,6 +17,8 @@ pub struct Metrics {
     last_refresh: IntGauge,
     last_change: IntGauge,
     refused: IntGauge,
+    notified: IntCounter,
+    not_notified: IntCounter,
 }
 
 impl Metrics {
@@ -55,6 +57,13 @@ impl Metrics {
             "keystead_secrets_refused",
             "Secrets that were taken away from the pod because Vault refuses them.",
         )?;
+        let notifications = IntCounterVec::new(
+            Opts::new(
+                "keystead_notifications_total",
+                "How often the application was told that its files have changed (sent), and how often it could not be (failed).",
+            ),
+            &["result"],
+        )?;
         let build = IntGaugeVec::new(Opts::new("keystead_build_info", "Always 1."), &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         registry.register(Box::new(requests.clone()))?;
@@ -65,6 +74,7 @@ impl Metrics {
         registry.register(Box::new(render_errors.clone()))?;
         registry.register(Box::new(last_refresh.clone()))?;
         registry.register(Box::new(refused.clone()))?;
+        registry.register(Box::new(notifications.clone()))?;
         registry.register(Box::new(build))?;
         let (read, unread) = (
             requests.with_label_values(&["ok"]),
@@ -81,6 +91,8 @@ impl Metrics {
             last_refresh,
             last_change,
             refused,
+            notified: notifications.with_label_values(&["sent"]),
+            not_notified: notifications.with_label_values(&["failed"]),
         })
     }
 
@@ -124,6 +136,16 @@ impl Metrics {
         self.refused.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
+    /// The application was told of a change.
+    pub fn notified(&self) {
+        self.notified.inc();
+    }
+
+    /// The application could not be told of a change.
+    pub fn not_notified(&self) {
+        self.not_notified.inc();
+    }
+
     /// Everything is current.
     pub fn refreshed(&self) {
         self.last_refresh.set(now());
@@ -156,6 +178,8 @@ mod tests {
             "vault_auth_failures_total 0",
             "keystead_render_errors_total 0",
             "keystead_secrets_refused 0",
+            "keystead_notifications_total{result=\"sent\"} 0",
+            "keystead_notifications_total{result=\"failed\"} 0",
             "keystead_last_change_timestamp_seconds 0",
             "vault_secret_cache_hits_total 0",
             "vault_lease_renewal_errors_total 0",

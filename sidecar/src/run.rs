@@ -7,6 +7,7 @@ use crate::files::{Tree, Written};
 use crate::gate::Gate;
 use crate::http;
 use crate::metrics::Metrics;
+use crate::notify::{self, Notifier};
 use crate::plan::{Plan, Remedy, Step};
 use crate::render::{Rendered, render};
 use crate::report::Report;
@@ -19,6 +20,8 @@ use keystead_vault::Error as VaultError;
 use keystead_vault::resolve::Secrets;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -63,7 +66,9 @@ pub async fn run(environment: &Environment, shutdown: &Shutdown) -> Result<(), p
             let (files, mode) = (environment.dirs.files.clone(), settings.file_mode);
             let (served, end) = (answers.clone(), shutdown.clone());
             tokio::spawn(async move { socket::serve(&files, mode, served, end).await });
+            let processes = Arc::new(notify::Shared::new(Path::new("/proc")));
             let mut pod = Pod {
+                notifier: Notifier::start(&settings, processes, &metrics, shutdown),
                 settings,
                 tree,
                 gate,
@@ -119,6 +124,8 @@ struct Pod {
     settings: Settings,
     tree: Tree,
     gate: Gate,
+    /// Who is told of changed files.
+    notifier: Notifier,
     metrics: Metrics,
     ready: Condition,
     report: Report,
@@ -255,8 +262,13 @@ impl Pod {
 
     fn put(&self, rendered: &Rendered) -> Result<Written, Error> {
         let files = self.tree.write(&rendered.files)?;
+        self.notifier.changed(&files.news);
         let env = self.gate.write_env(rendered.env.expose().as_bytes())?;
-        let written = if env == Written::Changed { env } else { files };
+        let written = if env == Written::Changed {
+            env
+        } else {
+            files.written
+        };
         if written == Written::Changed {
             self.metrics.changed();
         }

@@ -5,12 +5,12 @@ use super::defaults::{Effective, effective};
 use super::{provider, scope};
 use crate::world::matches;
 use crate::{Key, Problem, World};
-use keystead_crds::binding::BoundSecret;
+use keystead_crds::binding::{BoundSecret, FileSpec};
 use keystead_crds::condition::Reason;
 use keystead_crds::provider::WorkloadMethod;
 use keystead_crds::sidecar::{
-    CONFIG_VERSION, Config, EnvConfig, FileConfig, ScopeConfig, SecretConfig, SecretSource, TemplateConfig,
-    VaultConfig,
+    CONFIG_VERSION, Config, EnvConfig, FileConfig, OnChange, ScopeConfig, SecretConfig, SecretSource,
+    TemplateConfig, VaultConfig,
 };
 use keystead_crds::{Level, SecretBinding, SecretProvider};
 use keystead_vault::name::Letter;
@@ -200,6 +200,23 @@ fn files(world: &World, key: &Key, binding: &SecretBinding) -> impl Iterator<Ite
         }),
         key: file.key.clone(),
         mode: file.mode(),
+        on_change: on_change(binding, file),
+    })
+}
+
+/// Who is told when a file has changed: what it says itself, else what its binding says of all of them.
+fn on_change(binding: &SecretBinding, file: &FileSpec) -> Option<OnChange> {
+    let asked = file.on_change.as_ref().or(binding.spec.on_change.as_ref())?;
+    let signal = asked.signal.as_ref().map(|signal| OnChange::Signal {
+        name: signal.name,
+        container: signal.container.clone(),
+    });
+    signal.or_else(|| {
+        let http = asked.http.as_ref()?;
+        Some(OnChange::Http {
+            port: u16::try_from(http.port).ok()?,
+            path: http.path.clone(),
+        })
     })
 }
 

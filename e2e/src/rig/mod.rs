@@ -2,6 +2,7 @@
 //! under it a class, a cluster, namespaces, a path and auth mounts in Vault. So no run sees another.
 
 mod audit;
+pub(crate) mod called;
 pub(crate) mod chart;
 mod inside;
 pub(crate) mod manifest;

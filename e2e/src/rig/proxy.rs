@@ -144,7 +144,7 @@ fn respond(mut client: TcpStream, status: &str, body: &Value) -> io::Result<()> 
 }
 
 /// Listens inside the bed.
-fn listen(
+pub(super) fn listen(
     stage: &Stage,
     handle: impl Fn(TcpStream) -> io::Result<()> + Send + Sync + 'static,
 ) -> Result<SocketAddr> {
@@ -172,7 +172,7 @@ fn listen(
 }
 
 /// Everything up to the empty line, and nothing of what follows.
-fn head(client: &mut TcpStream) -> io::Result<String> {
+pub(super) fn head(client: &mut TcpStream) -> io::Result<String> {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {

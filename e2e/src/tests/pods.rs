@@ -1,5 +1,7 @@
 //! What a binding means for pods: the real webhook, kubelet and sidecar, and what the application sees.
 
+mod told;
+
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
@@ -35,6 +37,10 @@ const TESTS: &[Named] = &[
     (
         "pods: a sidecar is as the binding says, else the namespace, else the provider",
         defaults,
+    ),
+    (
+        "pods: a container that shares its processes is signalled when its files change, and no other",
+        told::signalled,
     ),
 ];
 

@@ -5,6 +5,7 @@ mod formats;
 mod paths;
 mod refusals;
 mod socket;
+mod told;
 
 use std::fs;
 use std::process::Command;
@@ -49,6 +50,10 @@ pub(super) fn tests() -> Vec<Test> {
         Test::on_servers(
             "sidecar: every format holds the values, and a changed one changes only the files that show it",
             formats::all,
+        ),
+        Test::on_servers(
+            "sidecar: ten changes are one call or two, a call that fails is made again, and other files call nobody",
+            told::called,
         ),
     ]
 }

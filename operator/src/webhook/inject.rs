@@ -1,6 +1,7 @@
 //! From a pod as its creator sent it to what is added to it. Pure, and never through a typed `Pod`:
 //! that would drop fields newer than the types.
 
+mod on_change;
 mod patch;
 mod pod;
 mod sidecar;
@@ -40,12 +41,13 @@ pub fn is_settled(pod: &Value) -> bool {
 }
 
 /// What to add to the pod. Nothing for one that [needs nothing](is_settled).
-pub fn plan(pod: &Value, secrets: PodSecrets, settings: &Settings) -> Result<Vec<Operation>, Refusal> {
+pub fn plan(pod: &Value, mut secrets: PodSecrets, settings: &Settings) -> Result<Vec<Operation>, Refusal> {
     let pod = Pod::parse(pod)?;
     if pod.is_settled() {
         return Ok(Vec::new());
     }
     admit(&pod, &secrets)?;
+    on_change::settle(&pod, &mut secrets.config)?;
 
     let mut patch = Patch::default();
     for container in pod.all_containers() {

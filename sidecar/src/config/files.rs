@@ -4,7 +4,7 @@ use super::secrets::check_secret;
 use super::{Error, field};
 use crate::files::{FilePath, PathError};
 use keystead_crds::binding::FileFormat;
-use keystead_crds::sidecar::{Config, FileConfig, SecretConfig, TemplateConfig};
+use keystead_crds::sidecar::{Config, FileConfig, OnChange, SecretConfig, TemplateConfig};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One file.
@@ -14,6 +14,8 @@ pub struct File {
     pub content: Content,
     /// Its mode.
     pub mode: u32,
+    /// Who is told when it has changed.
+    pub on_change: Option<OnChange>,
 }
 
 /// What a file holds.
@@ -83,7 +85,16 @@ pub(super) fn files(
         let mode = file.mode.unwrap_or(config.file_mode);
         check_mode(&place("mode"), mode)?;
         let content = content(file, secrets).map_err(|(part, why)| field(&place(part), why))?;
-        if files.insert(path, File { content, mode }).is_some() {
+        let on_change = file.on_change.clone();
+        if let Some(why) = on_change.as_ref().and_then(wrong) {
+            return Err(field(&place("onChange"), why));
+        }
+        let shown = File {
+            content,
+            mode,
+            on_change,
+        };
+        if files.insert(path, shown).is_some() {
             return Err(field(&place("path"), &format!("{:?} is there twice", file.path)));
         }
     }
@@ -138,6 +149,20 @@ fn used<'a>(template: &TemplateConfig, all: impl Iterator<Item = &'a String>) ->
         name.is_some_and(|name| named.as_ref().is_none_or(|named| named.contains(name)))
     };
     all.filter(is_used).cloned().collect()
+}
+
+/// What keeps somebody from being told, if anything. A call goes to the pod's loopback and nowhere else.
+fn wrong(on_change: &OnChange) -> Option<&'static str> {
+    match on_change {
+        OnChange::Http { port: 0, .. } => Some("a call needs a port other than 0"),
+        OnChange::Http { path, .. }
+            if !path.starts_with('/') || !path.bytes().all(|b| b.is_ascii_graphic()) =>
+        {
+            Some("a call needs a path that begins with '/', percent-encoded")
+        }
+        OnChange::Signal { container: None, .. } => Some("a signal needs a container"),
+        _ => None,
+    }
 }
 
 pub(super) fn check_mode(place: &str, mode: u32) -> Result<(), Error> {

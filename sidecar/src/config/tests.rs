@@ -71,7 +71,12 @@ fn a_good_config_is_read() {
         secret: "again".into(),
         key: "api_key".into(),
     };
-    assert_eq!(*key, File { content, mode: 0o400 });
+    let wanted = File {
+        content,
+        mode: 0o400,
+        on_change: None,
+    };
+    assert_eq!(*key, wanted);
     assert_eq!(
         settings.files[&FilePath::parse("hubspot.env").unwrap()].mode,
         0o440
@@ -130,6 +135,10 @@ fn mistakes_are_named_by_field() {
         error(|c| c["fileMode"] = 0o4777.into()),
         error(|c| c["files"][1]["mode"] = 0o044.into()),
         error(|c| c["refreshMillis"] = 0.into()),
+        error(|c| c["files"][0]["onChange"] = json!({"signal": {"name": "SIGHUP"}})),
+        error(|c| c["files"][1]["onChange"] = json!({"http": {"port": 0, "path": "/"}})),
+        error(|c| c["files"][1]["onChange"] = json!({"http": {"port": 1, "path": "//a b"}})),
+        error(|c| c["files"][1]["onChange"] = json!({"http": {"port": 1, "path": "http://example.org/"}})),
     ];
     let fields: Vec<&str> = said
         .iter()
@@ -158,6 +167,10 @@ fn mistakes_are_named_by_field() {
             "config field fileMode",
             "config field files[1].mode",
             "config field refreshMillis",
+            "config field files[0].onChange",
+            "config field files[1].onChange",
+            "config field files[1].onChange",
+            "config field files[1].onChange",
         ],
         "{said:#?}"
     );

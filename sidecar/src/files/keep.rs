@@ -84,7 +84,7 @@ mod tests {
             .map(|text| (path(text), content(text)))
             .collect();
         tree.keep(|_| false).unwrap();
-        assert_eq!(tree.write(&contents).unwrap(), Written::Changed);
+        assert_eq!(tree.write(&contents).unwrap().written, Written::Changed);
         let inode = |text: &str| fs::metadata(dir.path().join(text)).unwrap().ino();
         let (before, link) = (inode("b/d"), fs::read_link(dir.path().join("..data")).unwrap());
 
@@ -105,7 +105,7 @@ mod tests {
         assert_eq!(inode("b/d"), before);
         assert!(!dir.path().join("b/c").exists());
 
-        assert_eq!(tree.write(&contents).unwrap(), Written::Changed);
+        assert_eq!(tree.write(&contents).unwrap().written, Written::Changed);
         assert_eq!(fs::read_to_string(dir.path().join("e/f")).unwrap(), "e/f");
         assert_eq!(inode("b/d"), before);
     }

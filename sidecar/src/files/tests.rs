@@ -50,7 +50,7 @@ fn mode(path: &Path) -> u32 {
 fn files_are_seen_through_the_links() {
     let (dir, tree) = tree(0o444);
     let files = contents(&[("hubspot.env", "A='1'\n"), ("tls/key", "k"), ("tls/deep/er", "")]);
-    assert_eq!(tree.write(&files).unwrap(), Written::Changed);
+    assert_eq!(tree.write(&files).unwrap().written, Written::Changed);
     assert_eq!(
         fs::read_to_string(dir.path().join("hubspot.env")).unwrap(),
         "A='1'\n"
@@ -74,13 +74,46 @@ fn the_same_again_changes_nothing() {
     let files = contents(&[("a", "1"), ("b/c", "2")]);
     tree.write(&files).unwrap();
     let before = generation(&dir);
-    assert_eq!(tree.write(&files).unwrap(), Written::Unchanged);
+    assert_eq!(tree.write(&files).unwrap().written, Written::Unchanged);
     assert_eq!(
-        Tree::new(dir.path(), 0o440).write(&files).unwrap(),
+        Tree::new(dir.path(), 0o440).write(&files).unwrap().written,
         Written::Unchanged,
         "nor after a restart"
     );
     assert_eq!(generation(&dir), before);
+}
+
+#[test]
+fn news_are_files_that_changed_or_came_after_the_first_time() {
+    let (dir, tree) = tree(0o440);
+    let news = |tree: &Tree, pairs: &[(&str, &str)]| -> Vec<String> {
+        let news = tree.write(&contents(pairs)).unwrap().news;
+        news.into_iter().map(|path| path.0).collect()
+    };
+    assert!(
+        news(&tree, &[("a", "1"), ("b/c", "2")]).is_empty(),
+        "the first time"
+    );
+    assert!(
+        news(&tree, &[("a", "1"), ("b/c", "2")]).is_empty(),
+        "nothing changed"
+    );
+    assert_eq!(news(&tree, &[("a", "1"), ("b/c", "3")]), ["b/c"]);
+    assert_eq!(news(&tree, &[("a", "1"), ("b/c", "3"), ("d", "4")]), ["d"]);
+    assert!(
+        news(&tree, &[("a", "1"), ("b/c", "3")]).is_empty(),
+        "one that is gone"
+    );
+    let anew = Tree::new(dir.path(), 0o440);
+    assert_eq!(
+        news(&anew, &[("a", "5"), ("b/c", "3")]),
+        ["a"],
+        "a restart is not the first time"
+    );
+    let other = tree
+        .write(&with_mode(0o444, &[("a", "5"), ("b/c", "3")]))
+        .unwrap();
+    assert_eq!(other.news.len(), 2, "a mode counts");
 }
 
 #[test]
@@ -90,7 +123,7 @@ fn only_what_changed_is_a_new_file() {
     let inode = |name: &str| fs::metadata(dir.path().join(name)).unwrap().ino();
     let (a, b, old) = (inode("a"), inode("b"), generation(&dir));
     assert_eq!(
-        tree.write(&contents(&[("a", "1"), ("b", "3")])).unwrap(),
+        tree.write(&contents(&[("a", "1"), ("b", "3")])).unwrap().written,
         Written::Changed
     );
     assert_ne!(generation(&dir), old);
@@ -104,17 +137,23 @@ fn only_what_changed_is_a_new_file() {
 fn what_is_no_longer_wanted_goes_and_what_is_lost_comes_back() {
     let (dir, tree) = tree(0o440);
     tree.write(&contents(&[("a", "1"), ("b/c", "2")])).unwrap();
-    assert_eq!(tree.write(&contents(&[("a", "1")])).unwrap(), Written::Changed);
+    assert_eq!(
+        tree.write(&contents(&[("a", "1")])).unwrap().written,
+        Written::Changed
+    );
     assert_eq!(names(&dir), [generation(&dir), DATA.to_owned(), "a".into()]);
     fs::remove_dir_all(dir.path().join(generation(&dir))).unwrap();
-    assert_eq!(tree.write(&contents(&[("a", "1")])).unwrap(), Written::Changed);
+    assert_eq!(
+        tree.write(&contents(&[("a", "1")])).unwrap().written,
+        Written::Changed
+    );
     assert_eq!(fs::read_to_string(dir.path().join("a")).unwrap(), "1");
 }
 
 #[test]
 fn no_files_leave_an_empty_directory() {
     let (dir, tree) = tree(0o440);
-    assert_eq!(tree.write(&Contents::new()).unwrap(), Written::Unchanged);
+    assert_eq!(tree.write(&Contents::new()).unwrap().written, Written::Unchanged);
     assert!(names(&dir).is_empty());
 }
 
@@ -139,7 +178,7 @@ fn a_file_has_its_own_mode_and_a_new_one_makes_it_anew() {
     assert_eq!(mode(&dir.path().join("b")), 0o400);
     let before = fs::metadata(dir.path().join("a")).unwrap().ino();
     files.extend(with_mode(0o500, &[("b", "1")]));
-    assert_eq!(tree.write(&files).unwrap(), Written::Changed);
+    assert_eq!(tree.write(&files).unwrap().written, Written::Changed);
     assert_eq!(mode(&dir.path().join("b")), 0o500);
     assert_eq!(fs::metadata(dir.path().join("a")).unwrap().ino(), before);
 }
@@ -167,10 +206,16 @@ fn a_killed_predecessor_is_no_obstacle() {
     symlink("..12345", dir.path().join(DATA_NEXT)).unwrap();
     fs::remove_file(dir.path().join(DATA).join("gone")).unwrap();
     fs::remove_file(dir.path().join("a")).unwrap();
-    assert_eq!(tree.write(&contents(&[("a", "1")])).unwrap(), Written::Unchanged);
+    assert_eq!(
+        tree.write(&contents(&[("a", "1")])).unwrap().written,
+        Written::Unchanged
+    );
     assert_eq!(names(&dir), [generation(&dir), DATA.to_owned(), "a".into()]);
     symlink("nowhere", dir.path().join(DATA_NEXT)).unwrap();
-    assert_eq!(tree.write(&contents(&[("a", "2")])).unwrap(), Written::Changed);
+    assert_eq!(
+        tree.write(&contents(&[("a", "2")])).unwrap().written,
+        Written::Changed
+    );
     assert_eq!(fs::read_to_string(dir.path().join("a")).unwrap(), "2");
 }
 
@@ -182,7 +227,10 @@ fn what_is_not_ours_is_left_alone() {
     let error = tree.write(&contents(&[("a", "1")])).unwrap_err();
     assert_eq!(error, Error::Taken(dir.path().join("a")));
     assert_eq!(names(&dir), ["..theirs", "a"], "nothing was left behind");
-    assert_eq!(tree.write(&contents(&[("b", "1")])).unwrap(), Written::Changed);
+    assert_eq!(
+        tree.write(&contents(&[("b", "1")])).unwrap().written,
+        Written::Changed
+    );
     assert_eq!(fs::read_to_string(dir.path().join("a")).unwrap(), "theirs");
     assert!(dir.path().join("..theirs").exists());
 }
@@ -253,11 +301,11 @@ proptest! {
                 continue;
             }
             tree.write(&files).unwrap();
-            prop_assert_eq!(tree.write(&files).unwrap(), Written::Unchanged);
+            prop_assert_eq!(tree.write(&files).unwrap().written, Written::Unchanged);
             for (path, text) in &round {
                 prop_assert_eq!(&fs::read_to_string(dir.path().join(path)).unwrap(), text);
             }
-            let tops: std::collections::BTreeSet<&str> = files.keys().map(FilePath::top).collect();
+            let tops: BTreeSet<&str> = files.keys().map(FilePath::top).collect();
             let ours = if dir.path().join(DATA).exists() { 2 } else { 0 };
             prop_assert_eq!(names(&dir).len(), tops.len() + ours);
         }

@@ -35,7 +35,7 @@ pub struct Rendered {
 pub fn render(settings: &Settings, secrets: &Secrets) -> Result<Rendered, Error> {
     let mut view = View::new(settings, secrets)?;
     let mut files = Contents::new();
-    for (path, File { content, mode }) in &settings.files {
+    for (path, File { content, mode, .. }) in &settings.files {
         let text = match content {
             Content::Raw { secret, key } => view.value(secret, key)?.map(|value| raw::render(&value.value)),
             Content::Keys { listing, secret } => view.keys(*listing, secret)?,

@@ -8,9 +8,11 @@ use keystead_runtime::shutdown;
 use keystead_vault::Request;
 use serde_json::json;
 use std::fs;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tempfile::TempDir;
 
 fn environment(dir: &TempDir) -> Environment {
+    let on_change = json!({"signal": {"name": "SIGHUP", "container": "web"}});
     let config = json!({
         "version": 1,
         "vault": {
@@ -22,7 +24,7 @@ fn environment(dir: &TempDir) -> Environment {
             {"name": "app", "from": {"path": "kv1/app"}},
         ],
         "files": [
-            {"path": "key", "format": "Raw", "secret": "crm", "key": "api_key"},
+            {"path": "key", "format": "Raw", "secret": "crm", "key": "api_key", "onChange": on_change},
             {"path": "app.env", "format": "Dotenv", "secret": "app"},
         ],
         "env": [{"name": "CRM_KEY", "secret": "crm", "key": "api_key"}],
@@ -47,6 +49,18 @@ struct Bed {
     pod: Pod,
     metrics: Metrics,
     ready: Condition,
+    signals: Arc<Signals>,
+}
+
+/// Nobody runs in any container; counts who was looked for, as those are who get signals.
+#[derive(Default)]
+struct Signals(AtomicUsize);
+
+impl notify::Processes for Signals {
+    fn main(&self, _: &str) -> Result<Option<notify::Process>, notify::Error> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Ok(None)
+    }
 }
 
 fn bed() -> Bed {
@@ -55,7 +69,10 @@ fn bed() -> Bed {
     let settings = environment.settings().unwrap();
     let metrics = Metrics::new().unwrap();
     let ready = Readiness::default().register("secrets");
+    let signals = Arc::new(Signals::default());
+    let (_, shutdown) = shutdown::channel();
     let pod = Pod {
+        notifier: Notifier::start(&settings, Arc::clone(&signals) as _, &metrics, &shutdown),
         tree: Tree::new(&environment.dirs.files, settings.file_mode),
         gate: Gate::new(&environment.dirs.private),
         metrics: metrics.clone(),
@@ -72,6 +89,7 @@ fn bed() -> Bed {
         pod,
         metrics,
         ready,
+        signals,
     }
 }
 
@@ -152,6 +170,20 @@ async fn a_pod_lives_and_ends() {
         "{calls:?}"
     );
     assert_eq!(calls.last(), Some(&"revoke"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_application_is_told_of_changes_and_not_of_its_first_files() {
+    let mut bed = bed();
+    let (fake, signals) = (bed.fake.clone(), Arc::clone(&bed.signals));
+    bed.serve(Duration::from_mins(5), async {
+        tokio::time::sleep(Duration::from_secs(70)).await;
+        assert_eq!(signals.0.load(Ordering::Relaxed), 0);
+        fake.set("two");
+        tokio::time::sleep(Duration::from_secs(140)).await;
+        assert_eq!(signals.0.load(Ordering::Relaxed), 1, "once for each change");
+    })
+    .await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -151,3 +151,63 @@ fn environments_never_mix_in_a_pod() {
             .contains("two providers")
     );
 }
+
+#[test]
+fn a_template_elsewhere_is_waited_for_and_followed() {
+    let mut bound = binding("shop", "b", "p", "web", "hubspot");
+    let from = json!({"configMapKeyRef": {"name": "conf", "key": "app"}});
+    let file = json!({"path": "app.conf", "format": "Template", "templateFrom": from});
+    bound.spec.files = vec![serde_json::from_value(file).unwrap()];
+    let mut world = shop([bound]);
+    let conf = Key::new("shop", "conf");
+    let compiled = |world: &World| compile(world, "shop", "web", &BTreeMap::new());
+    assert_eq!(compiled(&world), Ok(Bound::NotYet));
+    world.set_texts(&conf, Some(Err(Problem::not_found("ConfigMap", "conf"))));
+    let said = compiled(&world).unwrap_err().message;
+    assert_eq!(
+        said,
+        "SecretBinding b: spec.files[app.conf].templateFrom: ConfigMap conf not found"
+    );
+    for text in ["first", "second"] {
+        let texts = [("app".to_owned(), Some(text.to_owned()))].into();
+        assert!(world.set_texts(&conf, Some(Ok(texts))), "it changed");
+        let Ok(Bound::Yes(secrets)) = compiled(&world) else {
+            panic!()
+        };
+        let template = secrets.config.files[0].template.as_ref().unwrap();
+        assert_eq!((&*template.text, &*template.prefix), (text, "b/"));
+    }
+}
+
+#[test]
+fn a_file_says_who_is_told_else_its_binding_does() {
+    let mut bound = binding("shop", "b", "p", "web", "hubspot");
+    let file = |path: &str, on_change| {
+        let file = json!({"path": path, "format": "Dotenv", "secret": "hubspot", "onChange": on_change});
+        serde_json::from_value(file).unwrap()
+    };
+    let signal = json!({"signal": {"name": "SIGUSR1", "container": "web"}});
+    bound.spec.files = vec![
+        file("a", json!(null)),
+        file("b", signal),
+        file("c", json!({"none": {}})),
+    ];
+    let told = |bound: &SecretBinding| {
+        let Ok(Bound::Yes(secrets)) = compile(&shop([bound.clone()]), "shop", "web", &BTreeMap::new()) else {
+            panic!()
+        };
+        json!(
+            secrets
+                .config
+                .files
+                .into_iter()
+                .map(|file| file.on_change)
+                .collect::<Vec<_>>()
+        )
+    };
+    let signal = json!({"signal": {"name": "SIGUSR1", "container": "web"}});
+    assert_eq!(told(&bound), json!([null, signal, null]));
+    bound.spec.on_change = serde_json::from_value(json!({"http": {"port": 65535}})).unwrap();
+    let call = json!({"http": {"port": 65535, "path": "/"}});
+    assert_eq!(told(&bound), json!([call, signal, null]));
+}

@@ -74,11 +74,12 @@ fn binding() -> Value {
             "secrets": [{"name": "hubspot", "service": "hubspot"}],
             "files": [
                 {"path": "a/b.txt", "format": "Raw", "secret": "hubspot", "key": "api_key"},
-                {"path": "c.env", "format": "Dotenv", "secret": "hubspot"},
+                {"path": "c.env", "format": "Dotenv", "secret": "hubspot", "onChange": {"none": {}}},
                 {"path": "d.conf", "format": "Template", "template": "{{ secret('hubspot').api_key }}"},
                 {"path": "e.conf", "format": "Template", "templateFrom": {"configMapKeyRef": {"name": "conf", "key": "e"}}},
             ],
             "env": [{"name": "API_KEY", "secret": "hubspot", "key": "api_key"}],
+            "onChange": {"signal": {"name": "SIGHUP", "container": "web"}},
             "refreshInterval": "30s",
         },
     })
@@ -267,6 +268,7 @@ fn binding_rows() -> Vec<Row> {
         (binding, "/spec/serviceAccounts", json!(["web", "web"]), "spec.serviceAccounts[1]", twice),
         (binding, "/spec/serviceAccounts", json!([]), "spec.serviceAccounts", "at least 1"),
     ];
+    rows.extend(on_change_rows());
     for bad in ["../a", "/a", ".a", "a/../b", "a/.b", "a//b", "a/", "a b"] {
         rows.push((binding, "/spec/files/0/path", json!(bad), "spec.files[0].path", "path must be relative"));
     }
@@ -301,6 +303,30 @@ fn binding_rows() -> Vec<Row> {
     ] {
         let sidecar = json!({"resources": {field: bad}});
         rows.push((binding, "/spec/sidecar", sidecar, "spec.sidecar.resources", right));
+    }
+    rows
+}
+
+#[rustfmt::skip]
+fn on_change_rows() -> Vec<Row> {
+    let one = "onChange needs exactly one of signal, http and none";
+    let call = |path: &str| json!({"port": 80, "path": path});
+    let path = "path must begin with '/'";
+    let mut rows: Vec<Row> = vec![
+        (binding, "/spec/files", Value::Null, "spec.onChange", "spec.files has none"),
+        (binding, "/spec/onChange", json!({}), "spec.onChange", one),
+        (binding, "/spec/onChange/http", call("/"), "spec.onChange", one),
+        (binding, "/spec/files/1/onChange/http", call("/"), "spec.files[1].onChange", one),
+        (binding, "/spec/onChange/signal/name", json!("SIGKILL"), "spec.onChange.signal.name", "\"SIGHUP\""),
+        (binding, "/spec/onChange/signal/name", json!("HUP"), "spec.onChange.signal.name", "\"SIGHUP\""),
+        (binding, "/spec/onChange/signal/container", json!("a/b"), "signal.container", "must be the name of a container"),
+        (binding, "/spec/onChange/signal/container", json!("keystead"), "signal.container", "not Keystead's own"),
+        (binding, "/spec/onChange", json!({"http": {"port": 0}}), "http.port", "greater than or equal to 1"),
+        (binding, "/spec/onChange", json!({"http": {"port": 65536}}), "http.port", "less than or equal to 65535"),
+        (binding, "/spec/onChange", json!({"http": {"path": "/"}}), "http.port", "Required value"),
+    ];
+    for bad in ["reload", "http://example.org/", "/a b", "/a#b", "/a\r\nHost: b", "/é"] {
+        rows.push((binding, "/spec/onChange", json!({"http": call(bad)}), "http.path", path));
     }
     rows
 }

@@ -84,6 +84,12 @@ impl<'a> Pod<'a> {
             .unwrap_or(false)
     }
 
+    /// Whether its containers see each other's processes.
+    pub(super) fn shares_processes(&self) -> bool {
+        let shares = self.spec.get("shareProcessNamespace").and_then(Value::as_bool);
+        shares.unwrap_or(false)
+    }
+
     pub(super) fn has_fs_group(&self) -> bool {
         self.security_context("fsGroup").is_some()
     }
@@ -101,6 +107,15 @@ impl<'a> Pod<'a> {
 
     pub(super) fn all_containers(&self) -> impl Iterator<Item = &Container<'a>> {
         self.containers.iter().chain(&self.init_containers)
+    }
+
+    /// Those that run as long as the pod does.
+    pub(super) fn running_containers(&self) -> impl Iterator<Item = &Container<'a>> {
+        let sidecars = self
+            .init_containers
+            .iter()
+            .filter(|container| container.is_sidecar());
+        self.containers.iter().chain(sidecars)
     }
 
     pub(super) fn volume_names(&self) -> impl Iterator<Item = &'a str> {
@@ -145,6 +160,13 @@ impl<'a> Container<'a> {
             })
         };
         list(spec, field)?.iter().enumerate().map(parse).collect()
+    }
+
+    /// Whether it is an init container that goes on beside the others.
+    fn is_sidecar(&self) -> bool {
+        self.fields
+            .get("restartPolicy")
+            .is_some_and(|policy| policy == "Always")
     }
 
     /// Whether a list of the container is there to add to.

@@ -191,6 +191,12 @@ impl Owner {
     }
 }
 
+/// Whether a container runs as the sidecar's user, and the pod says so.
+pub(super) fn shares_user(pod: &Pod<'_>, container: &Container<'_>) -> bool {
+    let owner = Owner::of(pod);
+    owner.is_shared && pod.user(container) == Some(owner.user)
+}
+
 /// The one user that all of these containers run as, unless it is root or an image's secret.
 fn shared_user<'a>(pod: &Pod<'a>, mut containers: impl Iterator<Item = &'a Container<'a>>) -> Option<i64> {
     let first = pod.user(containers.next()?).filter(|user| *user > 0)?;

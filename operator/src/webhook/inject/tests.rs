@@ -7,6 +7,7 @@ use keystead_crds::sidecar::{
 use std::time::Duration;
 
 mod modes;
+mod on_change;
 mod random;
 mod refusals;
 mod settled;

@@ -61,8 +61,14 @@ async fn what_a_refused_secret_shows_goes_and_the_rest_stays_current() {
         let expected = "secrets (permission denied: GET kv/data/x)";
         assert_eq!(bed.ready.to_string(), expected);
         assert!(!bed.ready.is_met());
+        let told = bed.signals.0.load(Ordering::Relaxed);
+        assert_eq!(told, 0, "there is nothing to load");
     };
-    troubled(trouble, meanwhile, all_is_well).await;
+    let after = |bed: &Bed| {
+        all_is_well(bed);
+        assert_eq!(bed.signals.0.load(Ordering::Relaxed), 1, "it is back");
+    };
+    troubled(trouble, meanwhile, after).await;
 }
 
 #[tokio::test(start_paused = true)]

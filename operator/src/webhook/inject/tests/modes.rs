@@ -14,6 +14,7 @@ fn with_mode(pod: &Value, mode: u32) -> Result<Vec<Operation>, Refusal> {
         template: None,
         key: Some("api_key".to_owned()),
         mode: Some(mode),
+        on_change: None,
     }];
     plan(pod, secrets, &settings())
 }
@@ -77,6 +78,7 @@ fn a_config_that_no_program_could_be_started_with_is_refused() {
             }),
             key: None,
             mode: None,
+            on_change: None,
         }];
         plan(&pod, secrets, &settings())
     };

@@ -1,0 +1,67 @@
+//! A signal on the real node: found by container, and sent by a sidecar of the same user.
+
+use anyhow::Result;
+
+use super::{binding_in_shop, declare, of};
+use crate::bed::TEST_IMAGE;
+use crate::rig::chart::Webhook;
+use crate::rig::manifest::{credential, value};
+use crate::rig::{self, Method};
+use crate::stage::Stage;
+
+pub(super) fn signalled(stage: &Stage) -> Result<()> {
+    rig::run(stage, "signal", Method::Kubernetes, |rig| {
+        declare(rig)?;
+        let tell = "  onChange: {signal: {name: SIGHUP, container: app}}\n  refreshInterval: 1s\n";
+        rig.apply(&of("shop", "web", "web", &["hubspot"], tell))?;
+        let webhook = Webhook::new(rig)?;
+        rig.ready(&[&binding_in_shop("web")])?;
+        webhook.refuses(
+            &pod("").replace("shareProcessNamespace: true", "shareProcessNamespace: false"),
+            "onChange of the SecretBinding's file hubspot.env: SIGHUP can't reach a container whose processes are its own",
+        )?;
+
+        // One container has another group than the sidecar; the other has the same, and sees no token all the same.
+        rig.apply(&pod(", runAsGroup: 3000"))?;
+        let ready = "--for=condition=Ready --timeout=60s";
+        rig.ask(&format!("kubectl -n @id@-shop wait pod told {ready}"))?;
+        let other = credential("shop", "hubspot", "global", "hubspot", &value("api_key", "other"));
+        rig.apply(&other)?;
+        let logs = |container: &str| format!("kubectl -n {}-shop logs told -c {container}", rig.id);
+        let wanted = "ready 0\ntold API_KEY='other'";
+        rig.stage.until(
+            "the application has its signal and the new file",
+            &logs("app"),
+            |said| said == wanted,
+        )?;
+        rig.stage
+            .until("nobody else has one", &logs("other"), |said| said == "ready 0")
+            .map(drop)
+    })
+}
+
+/// Two containers that say when they are told something; what a person runs beside is not the container's own.
+fn pod(more: &str) -> String {
+    let says = r#"trap "echo told \$(cat /keystead/hubspot.env)" HUP; sleep 9999 & echo ready $(cat /proc/[0-9]*/root/keystead-token/vault 2>/dev/null | wc -c); while :; do wait; done"#;
+    let container = |name: &str, more: &str| {
+        format!(
+            "  - {{name: {name}, image: {TEST_IMAGE}, imagePullPolicy: IfNotPresent, command: [/bin/sh, -c, '{says}'], \
+             securityContext: {{runAsUser: 1000{more}}}}}\n"
+        )
+    };
+    format!(
+        "
+---
+apiVersion: v1
+kind: Pod
+metadata: {{name: told, namespace: @id@-shop, labels: {{keystead.dev/inject: 'true'}}}}
+spec:
+  serviceAccountName: web
+  shareProcessNamespace: true
+  terminationGracePeriodSeconds: 1
+  containers:
+{}{}",
+        container("app", more),
+        container("other", "")
+    )
+}

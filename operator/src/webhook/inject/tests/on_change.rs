@@ -1,0 +1,120 @@
+//! Who can be told of changed files, and who can't.
+
+use super::*;
+use keystead_crds::binding::{FileFormat, Signal};
+use keystead_crds::sidecar::{FileConfig, OnChange};
+
+/// What becomes of a pod whose file is told about so: the file in its sidecar's config, or why not.
+fn told(spec: &Value, on_change: OnChange) -> Result<Option<OnChange>, String> {
+    let mut secrets = secrets();
+    secrets.config.files = vec![FileConfig {
+        path: "app.conf".to_owned(),
+        format: FileFormat::Dotenv,
+        secret: Some("hubspot".to_owned()),
+        template: None,
+        key: None,
+        mode: None,
+        on_change: Some(on_change),
+    }];
+    let pod = json!({"metadata": {"name": "web"}, "spec": spec});
+    let operations = plan(&pod, secrets, &settings()).map_err(|refusal| refusal.to_string())?;
+    Ok(config(&patched(&pod, &operations)).files.remove(0).on_change)
+}
+
+fn signal(container: Option<&str>) -> OnChange {
+    OnChange::Signal {
+        name: Signal::Hup,
+        container: container.map(str::to_owned),
+    }
+}
+
+fn container(name: &str, user: Option<i64>) -> Value {
+    let mut container = json!({"name": name, "image": "web:1"});
+    if let Some(user) = user {
+        container["securityContext"] = json!({"runAsUser": user});
+    }
+    container
+}
+
+fn spec(containers: &[Value], init: &[Value]) -> Value {
+    json!({"shareProcessNamespace": true, "containers": containers, "initContainers": init})
+}
+
+#[test]
+fn a_signal_gets_the_name_of_its_container() {
+    let one = spec(&[container("web", Some(1000))], &[container("setup", Some(0))]);
+    assert_eq!(told(&one, signal(None)), Ok(Some(signal(Some("web")))));
+    let mut proxy = container("proxy", Some(1000));
+    proxy["restartPolicy"] = json!("Always");
+    let two = spec(&[container("web", Some(1000))], &[proxy]);
+    for name in ["web", "proxy"] {
+        assert_eq!(told(&two, signal(Some(name))), Ok(Some(signal(Some(name)))));
+    }
+}
+
+#[test]
+fn a_signal_that_can_not_arrive_is_refused_with_what_would_help() {
+    let web = || container("web", Some(1000));
+    let alone = |share: Value| json!({"shareProcessNamespace": share, "containers": [web()]});
+    let users = "SIGHUP may only be sent to processes of the sidecar's own user: set one runAsUser other than 0 for all of \
+                 the pod's containers, web too";
+    let mut mesh = container("mesh", Some(1337));
+    mesh["restartPolicy"] = json!("Always");
+    for (spec, named, wanted) in [
+        (
+            alone(json!(null)),
+            None,
+            "set shareProcessNamespace: true in the pod's spec",
+        ),
+        (
+            alone(json!(false)),
+            Some("web"),
+            "SIGHUP can't reach a container whose processes are its own",
+        ),
+        (
+            spec(&[web(), container("b", Some(1000))], &[]),
+            None,
+            "name it (onChange.signal.container), one of web, b",
+        ),
+        (
+            spec(&[web()], &[container("setup", None)]),
+            Some("setup"),
+            "container setup, which this pod does not have: it has web",
+        ),
+        (spec(&[container("web", None)], &[]), None, users),
+        (spec(&[container("web", Some(0))], &[]), None, users),
+        (
+            spec(&[web(), container("b", Some(2000))], &[]),
+            Some("web"),
+            users,
+        ),
+        (
+            spec(&[web()], &[mesh]),
+            Some("mesh"),
+            "for all of the pod's containers, mesh too",
+        ),
+    ] {
+        let said = told(&spec, signal(named)).unwrap_err();
+        assert!(
+            said.starts_with("onChange of the SecretBinding's file app.conf: SIGHUP "),
+            "{said}"
+        );
+        assert!(said.contains(wanted), "{said}");
+    }
+}
+
+#[test]
+fn a_call_stays_in_the_pod() {
+    let call = || OnChange::Http {
+        port: 8080,
+        path: "/-/reload".to_owned(),
+    };
+    let mut spec = json!({"containers": [container("web", None)]});
+    assert_eq!(told(&spec, call()), Ok(Some(call())));
+    spec["hostNetwork"] = json!(true);
+    let said = told(&spec, call()).unwrap_err();
+    assert!(
+        said.contains("file app.conf: a call on port 8080 stays within the pod"),
+        "{said}"
+    );
+}
