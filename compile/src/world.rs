@@ -3,7 +3,7 @@
 use crate::index::Index;
 use crate::{Key, Problem};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, Time};
-use keystead_crds::names::{REFRESH_ANNOTATION, SIDECAR_CPU_ANNOTATION, SIDECAR_MEMORY_ANNOTATION};
+use keystead_crds::names::NAMESPACE_ANNOTATIONS;
 use keystead_crds::{Credential, SecretBinding, SecretProvider, SecretScope};
 use kube::core::{Selector, SelectorExt as _};
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,6 +31,8 @@ pub struct World {
     pub cluster: String,
     /// The class of providers that this operator serves.
     pub class: String,
+    /// Why pods can't get variables by `fileKeyRef`, as a clause; none where they can.
+    pub lacks_env_files: Option<String>,
     providers: BTreeMap<String, Arc<SecretProvider>>,
     scopes: BTreeMap<String, Arc<SecretScope>>,
     credentials: BTreeMap<Key, Arc<Credential>>,
@@ -53,12 +55,6 @@ pub struct World {
     synced: Index<String, Key>,
 }
 
-/// The annotations of namespaces that count.
-const OURS: [&str; 3] = [
-    REFRESH_ANNOTATION,
-    SIDECAR_CPU_ANNOTATION,
-    SIDECAR_MEMORY_ANNOTATION,
-];
 /// Creation time, for "the oldest wins". Objects of one second are told apart by name.
 type Age = Option<Time>;
 
@@ -154,7 +150,7 @@ impl World {
 
     /// Notes which of our annotations a namespace has; answers whether that changed anything.
     pub fn set_annotations(&mut self, namespace: &str, mut all: BTreeMap<String, String>) -> bool {
-        all.retain(|name, _| OURS.contains(&name.as_str()));
+        all.retain(|name, _| NAMESPACE_ANNOTATIONS.contains(&name.as_str()));
         let new = (!all.is_empty()).then_some(all);
         set(&mut self.annotations, namespace.to_owned(), new.clone()) != new
     }

@@ -4,7 +4,7 @@ mod on_change;
 
 pub use on_change::{HttpSpec, Nobody, OnChange, Signal, SignalSpec};
 
-use crate::common::{BasicStatus, NameRef, Resources};
+use crate::common::{BasicStatus, NameRef, Resources, SidecarMode};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::core::Duration;
@@ -111,11 +111,29 @@ pub struct SyncSpec {
 
 /// How the sidecar is.
 #[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.restartOnChange) || !self.restartOnChange || (has(self.mode) && self.mode == 'Exec')")
+    .message("restartOnChange needs mode: Exec, in which the sidecar's program starts the containers' commands"))]
 pub struct SidecarSpec {
     /// What it asks the node for. Where it is left out the namespace's annotations
     /// `keystead.dev/sidecar-cpu` and `keystead.dev/sidecar-memory` count, then the provider's `defaults`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
+    /// `Sidecar`: a sidecar keeps files current. `Init`: an init container writes them once. `Exec`: as
+    /// `Sidecar`, and each container's `command` is started with its variables, whatever they hold. Where
+    /// it is left out the namespace's annotation `keystead.dev/sidecar-mode` counts, then the provider's
+    /// `defaults`, then `Sidecar`. Of several bindings of a pod the last of Init, Sidecar, Exec counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<SidecarMode>,
+    /// Whether it comes before all other containers. `false`: after the last native sidecar that the pod
+    /// has, such as a mesh's, without which it could not reach Vault; what stands before it gets no
+    /// secrets. Where it is left out the namespace's annotation `keystead.dev/sidecar-first` counts, then
+    /// the provider's `defaults`, then `true`. Of several bindings of a pod `false` counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<bool>,
+    /// Whether the containers' commands are ended and started anew when a value changes. For `mode: Exec`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restart_on_change: bool,
 }
 
 /// One service, or one existing path in Vault, that a binding asks for.

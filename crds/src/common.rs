@@ -54,6 +54,30 @@ pub struct Resources {
     pub memory: Option<String>,
 }
 
+/// How pods get their secrets.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, Ord, PartialEq, PartialOrd, Serialize)]
+pub enum SidecarMode {
+    /// Once, by an init container: nothing stays, and what changes later reaches only new pods.
+    Init,
+    /// By a sidecar that keeps files current; variables come from the kubelet.
+    Sidecar,
+    /// The same, and the sidecar's program starts the containers' commands with their variables: each
+    /// container needs a `command`.
+    Exec,
+}
+
+impl SidecarMode {
+    /// Reads its name.
+    pub fn parse(name: &str) -> Option<Self> {
+        match name {
+            "Init" => Some(Self::Init),
+            "Sidecar" => Some(Self::Sidecar),
+            "Exec" => Some(Self::Exec),
+            _ => None,
+        }
+    }
+}
+
 /// One key of a Secret in the object's own namespace.
 #[derive(Clone, Debug, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
 pub struct LocalSecretKeyReference {

@@ -26,6 +26,19 @@ pub const SIDECAR_CPU_ANNOTATION: &str = "keystead.dev/sidecar-cpu";
 /// Annotation on a namespace: memory that its sidecars ask for, such as `16Mi`.
 pub const SIDECAR_MEMORY_ANNOTATION: &str = "keystead.dev/sidecar-memory";
 
+/// Annotation on a namespace: the mode of its sidecars, `Sidecar`, `Init` or `Exec`.
+pub const SIDECAR_MODE_ANNOTATION: &str = "keystead.dev/sidecar-mode";
+/// Annotation on a namespace: whether its sidecars come before all other containers, `true` or `false`.
+pub const SIDECAR_FIRST_ANNOTATION: &str = "keystead.dev/sidecar-first";
+/// All annotations of namespaces that count.
+pub const NAMESPACE_ANNOTATIONS: [&str; 5] = [
+    REFRESH_ANNOTATION,
+    SIDECAR_CPU_ANNOTATION,
+    SIDECAR_MEMORY_ANNOTATION,
+    SIDECAR_MODE_ANNOTATION,
+    SIDECAR_FIRST_ANNOTATION,
+];
+
 /// Finalizer of a Credential whose values go with it: the operator takes it off when they are gone.
 pub const FINALIZER: &str = "keystead.dev/cleanup";
 
@@ -34,6 +47,8 @@ pub const SYNCED_LABEL: &str = "keystead.dev/synced";
 
 /// Name of the injected container.
 pub const CONTAINER: &str = "keystead";
+/// Name of the init container that holds the others back, where the kubelet can't.
+pub const GATE_CONTAINER: &str = "keystead-gate";
 
 /// Volume with the files the application reads.
 pub const FILES_VOLUME: &str = "keystead";
@@ -59,6 +74,12 @@ pub const READY_FILE: &str = "ready";
 pub const READY_KEY: &str = "KEYSTEAD_READY (why: kubectl logs -c keystead)";
 /// The variable that each guarded container gets from [`READY_FILE`].
 pub const READY_ENV: &str = "KEYSTEAD_READY";
+
+/// In [`FILES_DIR`]: the sidecar's program, for containers whose command it starts.
+pub const PROGRAM_FILE: &str = ".keystead";
+/// In [`FILES_DIR`]: the variables for such containers, each `NAME=value` and a zero byte. Completed
+/// last, taken away first.
+pub const VARIABLES_FILE: &str = ".variables";
 
 /// The sidecar's environment: its config as JSON ([`crate::sidecar::Config`]).
 pub const CONFIG_ENV: &str = "KEYSTEAD_CONFIG";

@@ -1,6 +1,8 @@
 //! `SecretProvider`: one place secrets live, in one environment.
 
-use crate::common::{BasicStatus, HasBasicStatus, Resources, SecretKeyReference, SecretReference};
+use crate::common::{
+    BasicStatus, HasBasicStatus, Resources, SecretKeyReference, SecretReference, SidecarMode,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, Time};
 use kube::core::Duration;
 use kube::{CustomResource, KubeSchema};
@@ -83,9 +85,24 @@ pub struct Defaults {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('24h')").message("refreshInterval must be between 1s and 24h"))]
     pub refresh_interval: Option<Duration>,
-    /// What sidecars ask for; 10m and 16Mi where it is left out.
+    /// The sidecars.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sidecar: Option<Resources>,
+    pub sidecar: Option<SidecarDefaults>,
+}
+
+/// How sidecars are where nobody says otherwise.
+#[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
+pub struct SidecarDefaults {
+    /// What they ask for; 10m and 16Mi where it is left out.
+    #[serde(flatten)]
+    pub resources: Resources,
+    /// How pods get their secrets, as a binding's `sidecar.mode`; `Sidecar` where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<SidecarMode>,
+    /// Whether they come before all other containers, as a binding's `sidecar.first`; `true` where it is
+    /// left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<bool>,
 }
 
 /// Deployment stage of a provider.

@@ -28,6 +28,13 @@ pub struct Config {
     pub file_mode: u32,
     /// How often to look for changes, in milliseconds.
     pub refresh_millis: u64,
+    /// Whether the sidecar ends when everything is there: it is an init container then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub once: bool,
+    /// Whether containers get their variables by `exec`, which starts their command, instead of from
+    /// the kubelet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub exec: bool,
 }
 
 /// The server, the login and where the values are.

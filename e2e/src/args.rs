@@ -31,6 +31,9 @@ pub enum Command {
         /// Only etcd, the API server and OpenBao, on free ports of the host's loopback; needs no root
         #[arg(long)]
         servers_only: bool,
+        /// Switch fileKeyRef off, as in an older cluster
+        #[arg(long)]
+        without_env_files: bool,
     },
     /// Take the bed down and leave nothing of it
     Down {

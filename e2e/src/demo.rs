@@ -24,6 +24,7 @@ pub fn demo(options: Demo) -> Result<()> {
         let bed = bed::up(&bed::Options {
             name: name.clone(),
             servers_only: false,
+            without_env_files: false,
         })?;
         ensure!(
             !has_keystead(&bed),

@@ -22,11 +22,16 @@ fn run(arguments: Arguments) -> Result<()> {
     match arguments.command {
         // Before anything starts a thread: it enters the bed's network.
         Command::Shell { bed, command } => bed::shell(&bed.name, &command),
-        Command::Up { bed, servers_only } => {
+        Command::Up {
+            bed,
+            servers_only,
+            without_env_files,
+        } => {
             interrupt::watch()?;
             let bed = bed::up(&bed::Options {
                 name: bed.name,
                 servers_only,
+                without_env_files,
             })?;
             bed::status(&bed.name)
         }

@@ -6,6 +6,7 @@ pub mod args;
 mod context;
 mod definitions;
 mod directory;
+mod env_files;
 mod events;
 mod finalizer;
 mod guard;

@@ -4,6 +4,7 @@ use crate::affected;
 use crate::args::{Args, WebhookArgs};
 use crate::context::Context;
 use crate::directory::WorldDirectory;
+use crate::env_files;
 use crate::lease::Election;
 use crate::metrics::Metrics;
 use crate::queue::{Queue, Unit};
@@ -96,7 +97,7 @@ pub async fn run(args: Args) -> Result<(), Error> {
     let probes = Probes::bind(admin_listen, readiness.clone(), registry.clone())
         .await
         .map_err(Error::Probes)?;
-    let (watches, listed) = self::watches(&context, watches, &readiness, &shutdown);
+    let (watches, listed) = self::watches(&context, watches, &readiness, webhook.clone(), &shutdown);
     let aborted = shutdown.clone();
 
     let election = lease.map(|name| {
@@ -181,8 +182,9 @@ fn watches(
     context: &Arc<Context>,
     client: Client,
     readiness: &Readiness,
+    webhook: WebhookArgs,
     shutdown: &Shutdown,
-) -> (impl Future<Output = ()> + use<>, [Condition; 7]) {
+) -> (impl Future<Output = ()> + use<>, [Condition; 8]) {
     let there = readiness.register("definitions (CRDs) of the kinds");
     let listed = [
         "SecretProviders",
@@ -192,6 +194,7 @@ fn watches(
         "Namespaces",
         "Secrets",
         "ConfigMaps",
+        "Nodes",
     ]
     .map(|kind| readiness.register(&format!("list of {kind}")));
     let [
@@ -202,8 +205,11 @@ fn watches(
         namespaces,
         secrets,
         config_maps,
+        nodes,
     ] = listed.clone();
     let (context, shutdown) = (Arc::clone(context), shutdown.clone());
+    // Whether variables can be handed over matters to the webhook alone.
+    let namespace = webhook.webhook_configuration.and(webhook.namespace);
     let watches = async move {
         if !definitions::all_there(&context.client, &there, &shutdown).await {
             return;
@@ -221,6 +227,7 @@ fn watches(
             watch::namespaces(&source, namespaces),
             watch::secrets(&source, secrets),
             watch::config_maps(&source, config_maps),
+            env_files::find_out(&source, namespace.as_deref(), nodes),
         );
     };
     (watches, listed)

@@ -211,7 +211,7 @@ pub(crate) async fn config_maps(source: &Source, listed: Condition) {
 }
 
 /// Hands each event over until the end is asked for.
-async fn follow<K>(
+pub(crate) async fn follow<K>(
     stream: impl Stream<Item = watcher::Result<watcher::Event<K>>>,
     shutdown: &Shutdown,
     kind: &str,
@@ -299,7 +299,8 @@ fn push(context: &Context, units: Vec<Unit>) {
     }
 }
 
-fn config() -> watcher::Config {
+/// How everything is watched.
+pub(crate) fn config() -> watcher::Config {
     watcher::Config::default().timeout(WATCH_SECONDS).page_size(PAGE)
 }
 

@@ -1,5 +1,6 @@
 //! The command line, small enough to be read by hand: a parser would cost memory in every pod.
 
+use crate::exec;
 use std::ffi::OsString;
 
 /// How to call the program.
@@ -8,6 +9,10 @@ usage: keystead-sidecar COMMAND
 
   run      write the pod's secrets and keep them current, until SIGTERM
   wait     return when the secrets are there, after 5 s at most (the postStart hook)
+  gate     return when the secrets are there (an init container)
+  exec [--restart] -- COMMAND [ARGUMENT…]
+           start a command with the pod's variables, when they are there; its exit code is kept.
+           --restart starts it anew when a value changes
   version  print the version
 
 Everything else comes from the environment; the webhook sets it.
@@ -17,15 +22,19 @@ Everything else comes from the environment; the webhook sets it.
 pub const VERSION: &str = concat!("keystead-sidecar ", env!("CARGO_PKG_VERSION"), "\n");
 
 /// What to do.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Command {
+    /// Start a container's own command.
+    Exec(exec::Options),
+    /// Wait until the gate is open, however long that takes.
+    Gate,
     /// Explain the commands.
     Help,
     /// Serve the pod until it ends.
     Run,
     /// Say which version this is.
     Version,
-    /// Wait until the gate is open.
+    /// Wait until the gate is open, for a while.
     Wait,
 }
 
@@ -33,13 +42,16 @@ pub enum Command {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Error {
     /// There is none.
-    #[error("no command given: expected run, wait or version")]
+    #[error("no command given: expected run, wait, gate, exec or version")]
     Missing,
     /// No command of ours.
-    #[error("unknown command {0:?}: expected run, wait or version")]
+    #[error("unknown command {0:?}: expected run, wait, gate, exec or version")]
     Unknown(String),
+    /// Nothing to start.
+    #[error("exec needs a command: exec [--restart] -- COMMAND [ARGUMENT…]")]
+    NoCommand,
     /// Something after the command.
-    #[error("unexpected {argument:?} after {command}: it takes no arguments")]
+    #[error("unexpected {argument:?} after {command}: what it takes is below")]
     Unexpected {
         /// The command.
         command: String,
@@ -51,11 +63,11 @@ pub enum Error {
 impl Command {
     /// Reads the arguments that follow the program's name.
     pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, Error> {
-        let mut words = arguments
-            .into_iter()
-            .map(|word| word.to_string_lossy().into_owned());
-        let name = words.next().ok_or(Error::Missing)?;
+        let mut words = arguments.into_iter();
+        let name = words.next().ok_or(Error::Missing)?.to_string_lossy().into_owned();
         let command = match name.as_str() {
+            "exec" => return exec_options(words).map(Self::Exec),
+            "gate" => Self::Gate,
             "run" => Self::Run,
             "wait" => Self::Wait,
             "version" | "--version" | "-V" => Self::Version,
@@ -65,11 +77,34 @@ impl Command {
         match words.next() {
             Some(argument) => Err(Error::Unexpected {
                 command: name,
-                argument,
+                argument: argument.to_string_lossy().into_owned(),
             }),
             None => Ok(command),
         }
     }
+}
+
+/// What follows `exec`. The `--` is needed: what follows it is somebody else's, options and all.
+fn exec_options(mut words: impl Iterator<Item = OsString>) -> Result<exec::Options, Error> {
+    let mut restart = false;
+    loop {
+        match words.next() {
+            Some(word) if word == "--" => break,
+            Some(word) if word == "--restart" => restart = true,
+            Some(word) => {
+                return Err(Error::Unexpected {
+                    command: "exec".to_owned(),
+                    argument: word.to_string_lossy().into_owned(),
+                });
+            }
+            None => return Err(Error::NoCommand),
+        }
+    }
+    let command: Vec<OsString> = words.collect();
+    if command.is_empty() {
+        return Err(Error::NoCommand);
+    }
+    Ok(exec::Options { command, restart })
 }
 
 #[cfg(test)]
@@ -86,19 +121,42 @@ mod tests {
         assert_eq!(parse("wait"), Ok(Command::Wait));
         assert_eq!(parse("--version"), Ok(Command::Version));
         assert_eq!(parse("-h"), Ok(Command::Help));
+        assert_eq!(parse("gate"), Ok(Command::Gate));
+    }
+
+    #[test]
+    fn what_exec_starts_is_left_as_it_is() {
+        let exec = |restart, command: &[&str]| {
+            let command = command.iter().map(OsString::from).collect();
+            Ok(Command::Exec(exec::Options { command, restart }))
+        };
+        assert_eq!(parse("exec -- web"), exec(false, &["web"]));
+        assert_eq!(
+            parse("exec --restart -- web --restart -- -x"),
+            exec(true, &["web", "--restart", "--", "-x"])
+        );
+        let needed = "exec needs a command: exec [--restart] -- COMMAND [ARGUMENT…]";
+        for line in ["exec", "exec --", "exec --restart"] {
+            assert_eq!(parse(line), Err(needed.to_owned()), "{line}");
+        }
+        assert!(
+            parse("exec web")
+                .unwrap_err()
+                .contains("unexpected \"web\" after exec")
+        );
     }
 
     #[test]
     fn mistakes_are_named() {
         assert_eq!(
             parse(""),
-            Err("no command given: expected run, wait or version".into())
+            Err("no command given: expected run, wait, gate, exec or version".into())
         );
         assert_eq!(
             parse("rn"),
-            Err("unknown command \"rn\": expected run, wait or version".into())
+            Err("unknown command \"rn\": expected run, wait, gate, exec or version".into())
         );
-        let expected = "unexpected \"--now\" after wait: it takes no arguments";
+        let expected = "unexpected \"--now\" after wait: what it takes is below";
         assert_eq!(parse("wait --now"), Err(expected.into()));
     }
 }

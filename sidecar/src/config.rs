@@ -71,6 +71,10 @@ pub struct Settings {
     pub file_mode: u32,
     /// How often to look for changes.
     pub refresh: Duration,
+    /// Whether to end when everything is there.
+    pub once: bool,
+    /// Whether containers get the variables by `exec`.
+    pub exec: bool,
 }
 
 /// One environment variable.
@@ -206,6 +210,8 @@ impl Settings {
             env,
             file_mode: config.file_mode,
             refresh: Duration::from_millis(config.refresh_millis),
+            once: config.once,
+            exec: config.exec,
         })
     }
 }

@@ -13,7 +13,7 @@ use keystead_vault::Sensitive;
 /// Longest line, the name and the quotes of the first and last one included.
 const LONGEST_LINE: usize = 64 * 1024 - 1;
 /// Longest value. Linux takes 128 KiB for a variable; the rest is for the name and for safety.
-const LONGEST_VALUE: usize = 100 * 1000;
+pub(crate) const LONGEST_VALUE: usize = 100 * 1000;
 
 /// A variable and its value.
 #[derive(Clone, Debug)]

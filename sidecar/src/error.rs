@@ -84,7 +84,7 @@ pub struct Wanted {
 pub enum Way {
     /// A variable of a Dotenv file.
     Dotenv,
-    /// An environment variable, by `fileKeyRef`.
+    /// An environment variable, by `fileKeyRef` or by `exec`.
     Env,
 }
 

@@ -30,7 +30,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 /// The link that says which generation counts.
-const DATA: &str = "..data";
+pub(crate) const DATA: &str = "..data";
 /// The link before it is renamed.
 const DATA_NEXT: &str = "..data_tmp";
 

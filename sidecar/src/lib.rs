@@ -7,6 +7,7 @@ pub mod args;
 pub mod config;
 pub mod envfile;
 pub mod error;
+pub mod exec;
 pub mod files;
 pub mod gate;
 mod http;

@@ -1,8 +1,9 @@
 //! The loop around the plan: three things are awaited, the token's next date, the next refresh,
 //! and the end. No error ends the process, because that would take a working pod out of service.
 
-use crate::config::{Environment, Settings};
+use crate::config::{Dirs, Environment, Settings};
 use crate::error::Error;
+use crate::exec;
 use crate::files::{Tree, Written};
 use crate::gate::Gate;
 use crate::http;
@@ -20,7 +21,7 @@ use keystead_vault::Error as VaultError;
 use keystead_vault::resolve::Secrets;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -31,9 +32,20 @@ const REVOKE_DEADLINE: Duration = Duration::from_secs(2);
 /// How often an error that nothing can mend is looked at again, to repeat it in the log.
 const STUCK: Duration = Duration::from_mins(1);
 
-/// Serves the pod until the end is asked for.
-pub async fn run(environment: &Environment, shutdown: &Shutdown) -> Result<(), prometheus::Error> {
-    let gate = Gate::new(&environment.dirs.private);
+/// Why it ends without having done what it was to do.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// An init container that succeeds lets the application start.
+    #[error("asked to end before the secrets were there")]
+    Early,
+    /// The same metric twice.
+    #[error(transparent)]
+    Metrics(#[from] prometheus::Error),
+}
+
+/// Serves the pod until the end is asked for; as an init container until everything is there.
+pub async fn run(environment: &Environment, shutdown: &Shutdown) -> Result<(), Failure> {
+    let gate = Gate::new(&environment.dirs);
     let mut report = Report::default();
     // Before anything else: the volume may be older than this process, its files out of date. Readiness
     // begins anew with it, so a pod whose sidecar restarts while Vault is away is not ready until the
@@ -58,30 +70,31 @@ pub async fn run(environment: &Environment, shutdown: &Shutdown) -> Result<(), p
         Ok(None) => {}
         Err(error) => say(&mut report, &error.into(), false),
     }
-    match prepare(environment) {
-        Ok((settings, mut vault)) => {
-            let tree = Tree::new(&environment.dirs.files, settings.file_mode);
-            let plan = Plan::new(settings.refresh, Instant::now());
-            let answers = Answers::new(&settings, metrics.clone());
-            let (files, mode) = (environment.dirs.files.clone(), settings.file_mode);
-            let (served, end) = (answers.clone(), shutdown.clone());
-            tokio::spawn(async move { socket::serve(&files, mode, served, end).await });
-            let processes = Arc::new(notify::Shared::new(Path::new("/proc")));
-            let mut pod = Pod {
-                notifier: Notifier::start(&settings, processes, &metrics, shutdown),
-                settings,
-                tree,
-                gate,
-                metrics,
-                ready,
-                report,
-                left_out: BTreeSet::new(),
-                answers,
-                plan,
-            };
-            pod.serve(&mut vault, shutdown).await;
+    let (settings, mut vault) = match prepare(environment) {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            stay(&error, &mut report, shutdown).await;
+            // It may have been an init container.
+            return Err(Failure::Early);
         }
-        Err(error) => stay(&error, &mut report, shutdown).await,
+    };
+    let processes = Arc::new(notify::Shared::new(Path::new("/proc")));
+    let notifier = Notifier::start(&settings, processes, &metrics, shutdown);
+    let mut pod = Pod::new(
+        settings,
+        &environment.dirs,
+        gate,
+        notifier,
+        metrics,
+        ready,
+        report,
+    );
+    if !pod.settings.once {
+        pod.answer(shutdown);
+    }
+    pod.serve(&mut vault, shutdown).await;
+    if pod.settings.once && !pod.is_done() {
+        return Err(Failure::Early);
     }
     Ok(())
 }
@@ -122,6 +135,8 @@ fn say(report: &mut Report, error: &Error, started: bool) {
 /// One pod's secrets.
 struct Pod {
     settings: Settings,
+    /// The volume with the files.
+    files: PathBuf,
     tree: Tree,
     gate: Gate,
     /// Who is told of changed files.
@@ -137,8 +152,40 @@ struct Pod {
 }
 
 impl Pod {
+    fn new(
+        settings: Settings,
+        dirs: &Dirs,
+        gate: Gate,
+        notifier: Notifier,
+        metrics: Metrics,
+        ready: Condition,
+        report: Report,
+    ) -> Self {
+        let mode = settings.file_mode;
+        Self {
+            files: dirs.files.clone(),
+            tree: Tree::new(&dirs.files, mode),
+            gate: if settings.exec { gate.for_exec(mode) } else { gate },
+            answers: Answers::new(&settings, metrics.clone()),
+            plan: Plan::new(settings.refresh, Instant::now()),
+            left_out: BTreeSet::new(),
+            notifier,
+            metrics,
+            ready,
+            report,
+            settings,
+        }
+    }
+
+    /// Answers the application on the socket until the end.
+    fn answer(&self, shutdown: &Shutdown) {
+        let (files, mode) = (self.files.clone(), self.settings.file_mode);
+        let (answers, end) = (self.answers.clone(), shutdown.clone());
+        tokio::spawn(async move { socket::serve(&files, mode, answers, end).await });
+    }
+
     async fn serve(&mut self, vault: &mut impl Vault, shutdown: &Shutdown) {
-        loop {
+        while !self.is_done() {
             let step = self.plan.next(vault.due(), Instant::now());
             tokio::select! {
                 biased;
@@ -147,6 +194,11 @@ impl Pod {
             }
         }
         self.end(vault).await;
+    }
+
+    /// Whether it is an init container that has nothing left to do.
+    const fn is_done(&self) -> bool {
+        self.settings.once && self.plan.is_started()
     }
 
     /// May be dropped at any await: what goes to disk is written between two of them.
@@ -186,6 +238,9 @@ impl Pod {
         if !self.plan.is_started() {
             // Again, where the first try did not work.
             self.gate.close()?;
+            if self.settings.exec {
+                exec::install(&self.files)?;
+            }
         }
         let secrets = match self.keep(vault).await {
             Ok(()) => self.read(vault).await?,
@@ -305,7 +360,10 @@ impl Pod {
 
     async fn end(&mut self, vault: &mut impl Vault) {
         self.ready.set(false);
-        if let Err(error) = self.gate.close() {
+        // What an init container leaves behind is there to be used.
+        if !self.is_done()
+            && let Err(error) = self.gate.close()
+        {
             tracing::warn!(%error, "the gate stays open");
         }
         match tokio::time::timeout(REVOKE_DEADLINE, vault.revoke()).await {

@@ -25,6 +25,10 @@ pub struct PodSecrets {
     pub audience: String,
     /// How often its sidecar looks for changes and what it asks the node for, and because of whom.
     pub defaults: Effective,
+    /// Whether its commands are started anew when a value changes, in a mode that starts them.
+    pub restart: bool,
+    /// Why the cluster can't hand variables over by `fileKeyRef`, as a clause; none where it can.
+    pub lacks_env_files: Option<String>,
     /// The bindings it comes from.
     pub bindings: Vec<String>,
 }
@@ -123,11 +127,17 @@ fn secrets_of(
         env: bindings.iter().flat_map(|(key, found)| env(key, found)).collect(),
         file_mode: 0,
         refresh_millis: u64::try_from(defaults.refresh.value.as_millis()).unwrap_or(u64::MAX),
+        once: false,
+        exec: false,
     };
     Ok(PodSecrets {
         config,
         audience: provider.spec.workload_auth.audience.clone(),
         defaults,
+        restart: bindings
+            .iter()
+            .any(|(_, found)| found.spec.sidecar.restart_on_change),
+        lacks_env_files: world.lacks_env_files.clone(),
         bindings: bindings.iter().map(|(key, _)| key.name.clone()).collect(),
     })
 }

@@ -135,6 +135,9 @@ pub(super) fn start_apiserver(site: &Site) -> Result<()> {
         "--enable-admission-plugins=NodeRestriction".to_owned(),
         "--allow-privileged=true".to_owned(),
     ];
+    if site.without_env_files {
+        arguments.push("--feature-gates=EnvFiles=false".to_owned());
+    }
     if !site.has_node() {
         // The address it advertises is nowhere: no endpoint may name it.
         arguments.push("--endpoint-reconciler-type=none".to_owned());

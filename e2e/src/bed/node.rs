@@ -106,6 +106,7 @@ pub(super) fn start_kubelet(site: &Site) -> Result<()> {
         "kind": "KubeletConfiguration",
         "containerRuntimeEndpoint": format!("unix://{}", site.file("containerd/state/containerd.sock")),
         "failCgroupV1": false,
+        "featureGates": {"EnvFiles": !site.without_env_files},
         "cgroupDriver": "cgroupfs",
         "cgroupsPerQOS": false,
         "enforceNodeAllocatable": [],

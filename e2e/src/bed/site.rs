@@ -42,6 +42,8 @@ pub(super) struct Site {
     pub(super) registry: Registry,
     /// The process that holds the namespaces; none in a bed without a node.
     pub(super) holder: Option<Process>,
+    /// Whether `fileKeyRef` is switched off.
+    pub(super) without_env_files: bool,
 }
 
 impl Site {
@@ -71,6 +73,7 @@ impl Site {
             ports,
             registry,
             holder: None,
+            without_env_files: false,
         })
     }
 

@@ -22,6 +22,8 @@ pub struct Options {
     pub name: String,
     /// Only etcd, the API server and OpenBao, on the host's loopback: needs no root.
     pub servers_only: bool,
+    /// Neither API server nor kubelet know `fileKeyRef`, as in an older cluster.
+    pub without_env_files: bool,
 }
 
 /// Starts a bed, or finds the healthy one of that name. Fails leaving nothing behind.
@@ -40,6 +42,7 @@ pub fn up(options: &Options) -> Result<Bed> {
     }
     sweep(&state).context("clean up what is left of an earlier bed")?;
     let started = Site::create(&options.name, &state, tools).and_then(|mut site| {
+        site.without_env_files = options.without_env_files;
         if options.servers_only {
             start_servers(&site)?;
         } else {

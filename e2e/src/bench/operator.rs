@@ -164,6 +164,7 @@ impl Bench {
         let bed = bed::up(&bed::Options {
             name: BED.into(),
             servers_only: true,
+            without_env_files: false,
         })?;
         let stage = Stage::new(Site::Bed(Box::new(bed.clone())), false, self.cli.clone());
         rig::run(&stage, "bench", Method::Kubernetes, |rig| {

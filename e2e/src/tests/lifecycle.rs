@@ -154,6 +154,7 @@ fn up(name: &str, servers_only: bool) -> Result<Bed> {
     bed::up(&bed::Options {
         name: name.into(),
         servers_only,
+        without_env_files: false,
     })
 }
 

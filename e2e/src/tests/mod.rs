@@ -6,6 +6,7 @@ mod cli;
 mod engine;
 mod kinds;
 mod lifecycle;
+mod old;
 mod operator;
 mod own;
 mod pods;
@@ -113,6 +114,11 @@ fn all() -> Vec<Test> {
             node: true,
             run: Run::Alone(own::cluster),
         },
+        Test {
+            name: "old pods: a cluster without fileKeyRef has gates and variables of another kind",
+            node: true,
+            run: Run::Alone(old::cluster),
+        },
     ];
     // What is quick to fail comes before what is slow to tell.
     let servers = [
@@ -140,6 +146,7 @@ fn on_a_bed(name: &str, tests: &[Test], report: &mut Report) -> Result<()> {
     let options = bed::Options {
         name: name.to_owned(),
         servers_only: !root,
+        without_env_files: false,
     };
     if Bed::load(name).is_some_and(|kept| demo::has_keystead(&kept)) {
         // A kept bed that has heard the story can't hear it again.
@@ -151,9 +158,7 @@ fn on_a_bed(name: &str, tests: &[Test], report: &mut Report) -> Result<()> {
             .iter()
             .any(|test| test.node && matches!(test.run, Run::Bed(_)))
     {
-        for program in programs::images(Path::new(programs::FOLDER))? {
-            bed.import_image(&program.tar)?;
-        }
+        import_images(&bed)?;
     }
     let cli = programs::cli()?;
     for test in tests {
@@ -172,6 +177,14 @@ fn on_a_bed(name: &str, tests: &[Test], report: &mut Report) -> Result<()> {
             Run::Alone(run) => run(),
             Run::Bed(run) => run(&stage).map_err(|error| with_evidence(&stage, &bed, &error)),
         });
+    }
+    Ok(())
+}
+
+/// Brings our programs to a bed's node.
+fn import_images(bed: &Bed) -> Result<()> {
+    for program in programs::images(Path::new(programs::FOLDER))? {
+        bed.import_image(&program.tar)?;
     }
     Ok(())
 }

@@ -15,6 +15,7 @@ pub(super) fn cluster() -> Result<()> {
     let bed = bed::up(&bed::Options {
         name: BED.into(),
         servers_only: false,
+        without_env_files: false,
     })?;
     let told = tell(&bed);
     bed::down(BED)?;

@@ -1,5 +1,6 @@
 //! What a binding means for pods: the real webhook, kubelet and sidecar, and what the application sees.
 
+pub(super) mod modes;
 mod told;
 
 use anyhow::{Context, Result};
@@ -41,6 +42,10 @@ const TESTS: &[Named] = &[
     (
         "pods: a container that shares its processes is signalled when its files change, and no other",
         told::signalled,
+    ),
+    (
+        "pods: in each mode a Job has its variables and files, ends, and keeps its exit code",
+        modes::jobs,
     ),
 ];
 

@@ -7,10 +7,12 @@ mod pod;
 mod sidecar;
 #[cfg(test)]
 pub(in crate::webhook) mod tests;
+mod way;
 
 pub use self::patch::Operation;
 use self::patch::Patch;
 use self::pod::{Container, Pod};
+use self::way::{Gate, Way};
 use keystead_compile::kinds::defaults::Requests;
 pub use keystead_compile::kinds::pod::PodSecrets;
 use keystead_crds::{names, sidecar::Config};
@@ -46,45 +48,37 @@ pub fn plan(pod: &Value, mut secrets: PodSecrets, settings: &Settings) -> Result
     if pod.is_settled() {
         return Ok(Vec::new());
     }
-    admit(&pod, &secrets)?;
+    let way = Way::of(&secrets);
+    let place = pod.place(way.first);
+    admit(&pod, &secrets, way)?;
     on_change::settle(&pod, &mut secrets.config)?;
 
     let mut patch = Patch::default();
-    for container in pod.all_containers() {
-        patch.prepend(
-            &container.path,
-            "env",
-            container.has("env"),
-            variables(&secrets.config),
-        );
+    let variables = variables(&secrets.config, way);
+    for container in pod.after(place) {
+        let at = &container.path;
+        if !variables.is_empty() {
+            let exists = container.has("env").then_some(0);
+            patch.insert(at, "env", exists, variables.clone());
+        }
         let mounts = vec![sidecar::files_mount(true)];
-        patch.append(
-            &container.path,
-            "volumeMounts",
-            container.has("volumeMounts"),
-            mounts,
-        );
+        patch.append(at, "volumeMounts", container.has("volumeMounts"), mounts);
+        if let (true, Some(command)) = (way.execs(), container.command()) {
+            patch.add(format!("{at}/command"), way.start(command));
+        }
     }
-    patch.append(
-        "/spec",
-        "volumes",
-        pod.has("volumes"),
-        sidecar::volumes(&secrets.audience),
-    );
+    let volumes = sidecar::volumes(&secrets.audience);
+    patch.append("/spec", "volumes", pod.has("volumes"), volumes);
     annotate(&mut patch, &pod, &secrets.bindings);
     // Last, because it shifts the indices of the pod's own init containers.
-    let ours = vec![sidecar::container(
-        &pod,
-        secrets.config,
-        secrets.defaults.requests(),
-        settings,
-    )?];
-    patch.prepend("/spec", "initContainers", pod.has("initContainers"), ours);
+    let ours = sidecar::containers(&pod, secrets, way, settings)?;
+    let exists = pod.has("initContainers").then_some(place);
+    patch.insert("/spec", "initContainers", exists, ours);
     Ok(patch.finish())
 }
 
 /// Refuses what would end half-injected, or would quietly replace something of the pod's own.
-fn admit(pod: &Pod<'_>, secrets: &PodSecrets) -> Result<(), Refusal> {
+fn admit(pod: &Pod<'_>, secrets: &PodSecrets, way: Way) -> Result<(), Refusal> {
     if pod.is_windows() {
         return Err(Refusal(format!(
             "Keystead serves Linux pods only, and this one asks for Windows: give it the label {}: \"false\"",
@@ -102,15 +96,20 @@ fn admit(pod: &Pod<'_>, secrets: &PodSecrets) -> Result<(), Refusal> {
     pod.all_containers().try_for_each(|container| {
         admit_container(container, secrets)?;
         admit_volumes(container)?;
+        if way.once {
+            return Ok(());
+        }
         admit_ports(pod, container)
-    })
+    })?;
+    let mut after = pod.after(pod.place(way.first));
+    after.try_for_each(|container| way.admit(container, secrets))
 }
 
 fn admit_container(container: &Container<'_>, secrets: &PodSecrets) -> Result<(), Refusal> {
     let name = container.name;
-    if name == names::CONTAINER {
+    if [names::CONTAINER, names::GATE_CONTAINER].contains(&name) {
         return Err(Refusal(format!(
-            "the pod has a container named {name} of its own, the name of Keystead's sidecar: rename it"
+            "the pod has a container named {name} of its own, the name of one of Keystead's: rename it"
         )));
     }
     if container
@@ -168,11 +167,12 @@ fn admit_ports(pod: &Pod<'_>, container: &Container<'_>) -> Result<(), Refusal> 
     )))
 }
 
-/// The gate, and the binding's variables. They stand before the container's own, whose values may
-/// then use them as `$(NAME)`.
-fn variables(config: &Config) -> Vec<Value> {
-    let gate = from_file(names::READY_ENV, names::READY_FILE, names::READY_KEY);
-    let bound = config.env.iter().map(|env| {
+/// What the kubelet hands over: the gate, and the binding's variables. They stand before the
+/// container's own, whose values may then use them as `$(NAME)`.
+fn variables(config: &Config, way: Way) -> Vec<Value> {
+    let gate =
+        (way.gate == Gate::Kubelet).then(|| from_file(names::READY_ENV, names::READY_FILE, names::READY_KEY));
+    let bound = config.env.iter().filter(|_| !way.execs()).map(|env| {
         let mut variable = from_file(&env.name, names::ENV_FILE, &env.name);
         let mut secrets = config.secrets.iter();
         if secrets.any(|secret| secret.name == env.secret && secret.optional) {
@@ -180,7 +180,7 @@ fn variables(config: &Config) -> Vec<Value> {
         }
         variable
     });
-    std::iter::once(gate).chain(bound).collect()
+    gate.into_iter().chain(bound).collect()
 }
 
 /// A variable that the kubelet reads from a file of the sidecar; until it is there the container

@@ -10,6 +10,7 @@ pub mod yaml;
 use crate::config::{Content, File, Listing, Settings};
 use crate::envfile::{self, Entry};
 use crate::error::{Error, Wanted};
+use crate::exec::variables;
 use crate::files::{self, Contents};
 use keystead_crds::sidecar::{SecretConfig, SecretSource};
 use keystead_vault::Sensitive;
@@ -25,7 +26,7 @@ pub type Keys<'a> = BTreeMap<&'a str, &'a Resolved>;
 pub struct Rendered {
     /// The application's files.
     pub files: Contents,
-    /// The file of variables.
+    /// The file of variables, as the kubelet or as `exec` reads it.
     pub env: Sensitive<String>,
     /// Sentences that name what optional secrets lack; what would show it is left out.
     pub left_out: BTreeSet<String>,
@@ -57,7 +58,11 @@ pub fn render(settings: &Settings, secrets: &Secrets) -> Result<Rendered, Error>
     }
     Ok(Rendered {
         files,
-        env: envfile::render(entries)?,
+        env: if settings.exec {
+            variables::render(entries)?
+        } else {
+            envfile::render(entries)?
+        },
         left_out: view.left_out,
     })
 }

@@ -1,4 +1,5 @@
 mod fake;
+mod modes;
 mod refusals;
 
 use super::*;
@@ -71,18 +72,16 @@ fn bed() -> Bed {
     let ready = Readiness::default().register("secrets");
     let signals = Arc::new(Signals::default());
     let (_, shutdown) = shutdown::channel();
-    let pod = Pod {
-        notifier: Notifier::start(&settings, Arc::clone(&signals) as _, &metrics, &shutdown),
-        tree: Tree::new(&environment.dirs.files, settings.file_mode),
-        gate: Gate::new(&environment.dirs.private),
-        metrics: metrics.clone(),
-        ready: ready.clone(),
-        report: Report::default(),
-        left_out: BTreeSet::new(),
-        answers: Answers::new(&settings, metrics.clone()),
-        plan: Plan::new(settings.refresh, Instant::now()),
+    let notifier = Notifier::start(&settings, Arc::clone(&signals) as _, &metrics, &shutdown);
+    let pod = Pod::new(
         settings,
-    };
+        &environment.dirs,
+        Gate::new(&environment.dirs),
+        notifier,
+        metrics.clone(),
+        ready.clone(),
+        Report::default(),
+    );
     Bed {
         dir,
         fake: Fake::new("one"),
@@ -110,7 +109,9 @@ impl Bed {
     }
 
     fn gate(&self) -> Gate {
-        Gate::new(&self.dir.path().join("private"))
+        let mut dirs = environment(&tempfile::tempdir().unwrap()).dirs;
+        (dirs.files, dirs.private) = (self.pod.files.clone(), self.dir.path().join("private"));
+        Gate::new(&dirs)
     }
 
     fn metric(&self, line: &str) -> bool {
@@ -335,7 +336,7 @@ async fn a_config_that_cannot_work_keeps_the_process_and_closes_the_gate() {
     let dir = tempfile::tempdir().unwrap();
     let mut environment = environment(&dir);
     environment.config = Some(r#"{"version": 9}"#.into());
-    let gate = Gate::new(&environment.dirs.private);
+    let gate = Gate::new(&environment.dirs);
     gate.open().unwrap();
     let (trigger, shutdown) = shutdown::channel();
     let end = async {
@@ -344,7 +345,10 @@ async fn a_config_that_cannot_work_keeps_the_process_and_closes_the_gate() {
         trigger.drain();
     };
     let (outcome, ()) = tokio::join!(run(&environment, &shutdown), end);
-    outcome.unwrap();
+    assert!(
+        matches!(outcome, Err(Failure::Early)),
+        "an init container must not seem to have done its work: {outcome:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

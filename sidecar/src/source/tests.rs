@@ -103,7 +103,7 @@ async fn values_arrive_and_the_token_is_revoked() {
     let dir = tempfile::tempdir().unwrap();
     let environment = environment(&dir, port);
     let (trigger, shutdown) = shutdown::channel();
-    let gate = Gate::new(&environment.dirs.private);
+    let gate = Gate::new(&environment.dirs);
     let end = async {
         let opened = async {
             while !gate.is_open() {

@@ -267,6 +267,9 @@ fn binding_rows() -> Vec<Row> {
         (binding, "/spec/env", json!([variable, variable]), "spec.env[1]", twice),
         (binding, "/spec/serviceAccounts", json!(["web", "web"]), "spec.serviceAccounts[1]", twice),
         (binding, "/spec/serviceAccounts", json!([]), "spec.serviceAccounts", "at least 1"),
+        (binding, "/spec/sidecar", json!({"mode": "Sometimes"}), "spec.sidecar.mode", "\"Init\", \"Sidecar\", \"Exec\""),
+        (binding, "/spec/sidecar", json!({"restartOnChange": true}), "spec.sidecar", "restartOnChange needs mode: Exec"),
+        (binding, "/spec/sidecar", json!({"mode": "Init", "restartOnChange": true}), "spec.sidecar", "restartOnChange needs mode: Exec"),
     ];
     rows.extend(on_change_rows());
     for bad in ["../a", "/a", ".a", "a/../b", "a/.b", "a//b", "a/", "a b"] {

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-/// One operation of a JSON patch. Injection only ever adds.
+/// One operation of a JSON patch. Injection only ever adds; to a command it adds what stands before it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "op", rename_all = "lowercase")]
 pub enum Operation {
@@ -25,13 +25,13 @@ impl Patch {
         self.0.push(Operation::Add { path, value });
     }
 
-    /// Puts values at the front of a list, which is made where there is none.
-    pub(super) fn prepend(&mut self, parent: &str, field: &str, exists: bool, values: Vec<Value>) {
-        if !exists {
+    /// Puts values into a list from this place on, or makes one of them where there is none.
+    pub(super) fn insert(&mut self, parent: &str, field: &str, place: Option<usize>, values: Vec<Value>) {
+        let Some(place) = place else {
             return self.add(format!("{parent}/{field}"), Value::Array(values));
-        }
+        };
         for (index, value) in values.into_iter().enumerate() {
-            self.add(format!("{parent}/{field}/{index}"), value);
+            self.add(format!("{parent}/{field}/{}", place + index), value);
         }
     }
 

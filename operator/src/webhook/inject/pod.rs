@@ -118,6 +118,22 @@ impl<'a> Pod<'a> {
         self.containers.iter().chain(sidecars)
     }
 
+    /// Where our init container goes: before all others, or after the last native sidecar there is.
+    pub(super) fn place(&self, first: bool) -> usize {
+        if first {
+            return 0;
+        }
+        let last = self.init_containers.iter().rposition(Container::is_sidecar);
+        last.map_or(0, |index| index + 1)
+    }
+
+    /// The containers that start after an init container at this place.
+    pub(super) fn after(&self, place: usize) -> impl Iterator<Item = &Container<'a>> {
+        self.containers
+            .iter()
+            .chain(self.init_containers.iter().skip(place))
+    }
+
     pub(super) fn volume_names(&self) -> impl Iterator<Item = &'a str> {
         texts(self.volumes, "name")
     }
@@ -172,6 +188,12 @@ impl<'a> Container<'a> {
     /// Whether a list of the container is there to add to.
     pub(super) fn has(&self, field: &str) -> bool {
         self.fields.get(field).is_some_and(|value| !value.is_null())
+    }
+
+    /// What it starts in place of its image's entrypoint; none where the image decides.
+    pub(super) fn command(&self) -> Option<&'a [Value]> {
+        let command = self.fields.get("command")?.as_array()?;
+        (!command.is_empty()).then_some(command)
     }
 
     pub(super) fn env_names(&self) -> impl Iterator<Item = &'a str> {

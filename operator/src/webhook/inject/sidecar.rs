@@ -1,7 +1,8 @@
 //! The container and the volumes that are added.
 
 use super::pod::{Container, Pod};
-use super::{Refusal, Settings};
+use super::way::{Gate, Way};
+use super::{PodSecrets, Refusal, Settings};
 use keystead_compile::kinds::defaults::Requests;
 use keystead_compile::quantity;
 use keystead_crds::{names, sidecar::Config};
@@ -10,24 +11,62 @@ use serde_json::{Value, json};
 /// Where pods have their token for the API server, unless something is mounted there already.
 const API_TOKEN_DIR: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
-/// The native sidecar: starts before everything else of the pod and ends after it.
-pub(super) fn container(
+/// What is put among the pod's init containers: ours, and where the kubelet can't hold the others
+/// back, one that does.
+pub(super) fn containers(
     pod: &Pod<'_>,
-    mut config: Config,
-    requests: Requests,
+    secrets: PodSecrets,
+    way: Way,
     settings: &Settings,
-) -> Result<Value, Refusal> {
+) -> Result<Vec<Value>, Refusal> {
+    let resources = resources(pod, secrets.defaults.requests(), settings);
     let owner = Owner::of(pod);
-    config.file_mode = owner.file_mode;
-    let mut container = json!({
-        "name": names::CONTAINER,
-        "image": settings.image,
-        "args": ["run"],
-        "restartPolicy": "Always",
-        "env": env(pod, &config)?,
+    let config = Config {
+        file_mode: owner.file_mode,
+        once: way.once,
+        exec: way.execs(),
+        ..secrets.config
+    };
+    let serves = !way.once && !pod.has_host_network();
+    let mut ours = base(names::CONTAINER, "run", &owner, settings, resources.clone());
+    ours["env"] = env(serves, &config)?;
+    mount(
+        &mut ours,
+        &[
+            files_mount(false),
+            json!({"name": names::PRIVATE_VOLUME, "mountPath": names::PRIVATE_DIR}),
+            json!({"name": names::TOKEN_VOLUME, "mountPath": names::TOKEN_DIR, "readOnly": true}),
+        ],
+    );
+    if !way.once {
+        // A native sidecar: starts before everything that follows it, and ends after it.
+        ours["restartPolicy"] = json!("Always");
+    }
+    if way.gate == Gate::Kubelet {
         // The fast path of the gate. It is bounded, and succeeds in any case: a hook that fails ends
         // the container, and one that hangs holds up the pod's deletion.
-        "lifecycle": {"postStart": {"exec": {"command": [PROGRAM, "wait"]}}},
+        ours["lifecycle"] = json!({"postStart": {"exec": {"command": [PROGRAM, "wait"]}}});
+    }
+    if serves {
+        // Its turn to true wakes the kubelet, which then starts what waits for its variables.
+        let probe = json!({"path": "/readyz", "port": names::SIDECAR_PORT, "scheme": "HTTP"});
+        ours["readinessProbe"] = json!({"httpGet": probe, "periodSeconds": 1, "timeoutSeconds": 1});
+    }
+    if way.gate != Gate::Container {
+        return Ok(vec![ours]);
+    }
+    let mut gate = base(names::GATE_CONTAINER, "gate", &owner, settings, resources);
+    let private = json!({"name": names::PRIVATE_VOLUME, "mountPath": names::PRIVATE_DIR, "readOnly": true});
+    mount(&mut gate, &[private]);
+    Ok(vec![ours, gate])
+}
+
+/// What all of ours have alike.
+fn base(name: &str, command: &str, owner: &Owner, settings: &Settings, resources: Option<Value>) -> Value {
+    let mut container = json!({
+        "name": name,
+        "image": settings.image,
+        "args": [command],
         "securityContext": {
             "allowPrivilegeEscalation": false,
             "capabilities": {"drop": ["ALL"]},
@@ -37,26 +76,21 @@ pub(super) fn container(
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "volumeMounts": [
-            files_mount(false),
-            {"name": names::PRIVATE_VOLUME, "mountPath": names::PRIVATE_DIR},
-            {"name": names::TOKEN_VOLUME, "mountPath": names::TOKEN_DIR, "readOnly": true},
-            // Where admission would mount the token for the API server, which the sidecar has no use for.
-            {"name": names::TOKEN_VOLUME, "mountPath": API_TOKEN_DIR, "readOnly": true},
-        ],
     });
     if let Some(policy) = &settings.image_pull_policy {
         container["imagePullPolicy"] = json!(policy);
     }
-    if let Some(resources) = resources(pod, requests, settings) {
+    if let Some(resources) = resources {
         container["resources"] = resources;
     }
-    if !pod.has_host_network() {
-        // Its turn to true wakes the kubelet, which then starts what waits for its variables.
-        let probe = json!({"path": "/readyz", "port": names::SIDECAR_PORT, "scheme": "HTTP"});
-        container["readinessProbe"] = json!({"httpGet": probe, "periodSeconds": 1, "timeoutSeconds": 1});
-    }
-    Ok(container)
+    container
+}
+
+/// Gives one of ours its volumes.
+fn mount(container: &mut Value, mounts: &[Value]) {
+    // Where admission would mount the token for the API server, which ours have no use for.
+    let api_token = json!({"name": names::TOKEN_VOLUME, "mountPath": API_TOKEN_DIR, "readOnly": true});
+    container["volumeMounts"] = mounts.iter().cloned().chain([api_token]).collect();
 }
 
 /// Where the files are; only the sidecar may write there.
@@ -80,7 +114,7 @@ pub(super) fn volumes(audience: &str) -> Vec<Value> {
     ]
 }
 
-fn env(pod: &Pod<'_>, config: &Config) -> Result<Value, Refusal> {
+fn env(serves: bool, config: &Config) -> Result<Value, Refusal> {
     let field =
         |name: &str, path: &str| json!({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}});
     // The kubelet expands `$(NAME)` in values, and `$$` is how it writes a dollar.
@@ -97,8 +131,9 @@ fn env(pod: &Pod<'_>, config: &Config) -> Result<Value, Refusal> {
         json!({"name": names::CONFIG_ENV, "value": config}),
         field(names::NODE_ENV, "spec.nodeName"),
     ];
-    // On the host's network all pods share ports, so there the sidecar serves none.
-    if !pod.has_host_network() {
+    // On the host's network all pods share ports, so there the sidecar serves none; neither does an
+    // init container, which is soon gone.
+    if serves {
         env.push(field(names::POD_IP_ENV, "status.podIP"));
     }
     Ok(Value::Array(env))

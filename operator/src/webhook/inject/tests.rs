@@ -1,5 +1,6 @@
 use super::*;
 use keystead_compile::kinds::defaults::{By, Effective, Said};
+use keystead_crds::common::SidecarMode;
 use keystead_crds::scope::Level;
 use keystead_crds::sidecar::{
     CONFIG_VERSION, EnvConfig, ScopeConfig, SecretConfig, SecretSource, VaultConfig,
@@ -11,6 +12,7 @@ mod on_change;
 mod random;
 mod refusals;
 mod settled;
+mod ways;
 
 pub(in crate::webhook) fn secrets() -> PodSecrets {
     let vault = VaultConfig {
@@ -46,11 +48,15 @@ pub(in crate::webhook) fn secrets() -> PodSecrets {
         }],
         file_mode: 0,
         refresh_millis: 60_000,
+        once: false,
+        exec: false,
     };
     PodSecrets {
         config,
         audience: "vault".to_owned(),
         defaults: defaults("10m", "16Mi"),
+        restart: false,
+        lacks_env_files: None,
         bindings: vec!["web".to_owned(), "more".to_owned()],
     }
 }
@@ -64,6 +70,8 @@ fn defaults(cpu: &str, memory: &str) -> Effective {
         refresh: built_in(Duration::from_mins(1)),
         cpu: built_in(cpu.to_owned()),
         memory: built_in(memory.to_owned()),
+        mode: built_in(SidecarMode::Sidecar),
+        first: built_in(true),
     }
 }
 

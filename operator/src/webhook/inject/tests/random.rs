@@ -41,7 +41,8 @@ fn any_pod() -> impl Strategy<Value = Value> {
             "/keystead",
             "/x",
             "HUBSPOT_API_KEY",
-            "URL"
+            "URL",
+            "Always"
         ])
         .prop_map(Value::from),
     ];
@@ -58,6 +59,7 @@ fn any_pod() -> impl Strategy<Value = Value> {
         "requests",
         "cpu",
         "memory",
+        "restartPolicy",
         "value",
         "newer",
     ];
@@ -69,10 +71,11 @@ fn any_pod() -> impl Strategy<Value = Value> {
         ]
     });
     let container = prop_oneof![
-        4 => (prop::sample::select(vec!["a", "b", "keystead"]), any_env(), fields.clone()).prop_map(|(name, env, rest)| {
+        4 => (prop::sample::select(vec!["a", "b", "keystead"]), any_env(), any_command(), fields.clone()).prop_map(|(name, env, command, rest)| {
             let mut container = if rest.is_object() { rest } else { json!({}) };
             container["name"] = json!(name);
             if !env.is_null() { container["env"] = env; }
+            if !command.is_null() { container["command"] = command; }
             container
         }),
         1 => fields.clone(),
@@ -117,6 +120,30 @@ fn any_pod() -> impl Strategy<Value = Value> {
         })
 }
 
+fn any_command() -> impl Strategy<Value = Value> {
+    prop::sample::select(vec![
+        json!(null),
+        json!([]),
+        json!(["run"]),
+        json!(["run", "exec", "--"]),
+    ])
+}
+
+/// Whatever bindings may ask for, in any cluster.
+fn any_secrets() -> impl Strategy<Value = PodSecrets> {
+    let modes = vec![SidecarMode::Sidecar, SidecarMode::Init, SidecarMode::Exec];
+    (prop::sample::select(modes), any::<[bool; 3]>()).prop_map(|(mode, [first, lacks, env])| {
+        let mut secrets = secrets();
+        secrets.defaults.mode.value = mode;
+        secrets.defaults.first.value = first;
+        secrets.lacks_env_files = lacks.then(|| "an old node".to_owned());
+        if !env {
+            secrets.config.env.clear();
+        }
+        secrets
+    })
+}
+
 fn any_env() -> impl Strategy<Value = Value> {
     prop_oneof![
         Just(Value::Null),
@@ -133,11 +160,14 @@ fn any_env() -> impl Strategy<Value = Value> {
 
 proptest! {
     #[test]
-    fn any_pod_is_served_whole_or_refused(mut pod in any_pod()) {
-        if let Ok(once) = injected(&pod) {
-            prop_assert_eq!(&injected(&once).unwrap(), &once);
+    fn any_pod_is_served_whole_or_refused(mut pod in any_pod(), secrets in any_secrets()) {
+        let served = |pod: &Value| {
+            plan(pod, secrets.clone(), &settings()).map(|operations| patched(pod, &operations))
+        };
+        if let Ok(once) = served(&pod) {
+            prop_assert_eq!(&served(&once).unwrap(), &once);
             if once != pod {
-                prop_assert!(is_guarded(&once), "half-injected: {once}");
+                prop_assert!(is_guarded(&once, &secrets), "half-injected: {once}");
             }
             if let Some(annotations) = pod.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
                 // Ours to say.
@@ -148,10 +178,30 @@ proptest! {
     }
 }
 
-/// Whether our container is first and every other waits for it.
-fn is_guarded(pod: &Value) -> bool {
+/// Whether every container that comes after ours waits for it and has what it is to have.
+fn is_guarded(pod: &Value, secrets: &PodSecrets) -> bool {
     let list = |field: &str| pod["spec"][field].as_array().cloned().unwrap_or_default();
     let (init, containers) = (list("initContainers"), list("containers"));
-    let mut others = init.iter().skip(1).chain(&containers);
-    init[0]["name"] == names::CONTAINER && others.all(|container| container["env"][0] == guard())
+    let Some(ours) = init
+        .iter()
+        .position(|container| container["name"] == names::CONTAINER)
+    else {
+        return false;
+    };
+    let (mode, lacks) = (secrets.defaults.mode.value, secrets.lacks_env_files.is_some());
+    let once = mode == SidecarMode::Init;
+    let exec = mode == SidecarMode::Exec || (lacks && !secrets.config.env.is_empty());
+    let has_gate = lacks && !once;
+    let others = init.iter().skip(ours + 1 + usize::from(has_gate));
+    let stands = init[ours].get("restartPolicy").is_none() == once
+        && (!has_gate || init[ours + 1]["name"] == names::GATE_CONTAINER)
+        && (!secrets.defaults.first.value || ours == 0);
+    stands
+        && others.chain(&containers).all(|container| {
+            let waits = lacks || once || container["env"][0] == guard();
+            let mut env = container["env"].as_array().into_iter().flatten();
+            let bound = env.any(|variable| variable["valueFrom"]["fileKeyRef"]["path"] == names::ENV_FILE);
+            let started = container["command"][0] == "/keystead/.keystead";
+            waits && started == exec && bound != (exec || secrets.config.env.is_empty())
+        })
 }
