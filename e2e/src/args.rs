@@ -118,6 +118,24 @@ pub struct Test {
 pub enum Bench {
     /// The operator, as it is in the image, on servers of its own
     Operator(BenchOperator),
+    /// The sidecar, as it is in the image, beside `bao agent`
+    Sidecar(BenchProgram),
+    /// The operator's webhook, asked over TLS
+    Webhook(BenchProgram),
+}
+
+/// How to measure one program.
+#[derive(Debug, Args)]
+pub struct BenchProgram {
+    /// How often
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub runs: usize,
+    /// Write the numbers for programs, too
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Measure this program instead of building one
+    #[arg(long, value_name = "FILE")]
+    pub program: Option<PathBuf>,
 }
 
 /// What to measure of the operator.

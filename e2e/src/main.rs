@@ -50,7 +50,15 @@ fn run(arguments: Arguments) -> Result<()> {
         }
         Command::Bench(Bench::Operator(options)) => {
             interrupt::watch()?;
-            bench::bench(&options)
+            bench::operator(&options)
+        }
+        Command::Bench(Bench::Sidecar(options)) => {
+            interrupt::watch()?;
+            bench::sidecar(&options)
+        }
+        Command::Bench(Bench::Webhook(options)) => {
+            interrupt::watch()?;
+            bench::webhook(&options)
         }
         Command::Image { out } => {
             interrupt::watch()?;

@@ -5,5 +5,36 @@ mod load;
 mod observe;
 mod operator;
 mod report;
+mod sidecar;
+mod usage;
+mod webhook;
+mod what;
 
-pub use operator::bench;
+pub use operator::bench as operator;
+pub use sidecar::bench as sidecar;
+pub use webhook::bench as webhook;
+
+use anyhow::Result;
+
+use crate::bed::{self, Bed};
+
+/// The bed that benchmarks have for themselves.
+const BED: &str = "bench";
+
+/// Servers that know of nothing.
+fn new_servers() -> Result<Bed> {
+    leave()?;
+    bed::up(&bed::Options {
+        name: BED.into(),
+        servers_only: true,
+        without_env_files: false,
+    })
+}
+
+/// Takes the bed down, if there is one.
+fn leave() -> Result<()> {
+    match Bed::load(BED) {
+        Some(_) => bed::down(BED),
+        None => Ok(()),
+    }
+}

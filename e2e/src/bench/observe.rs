@@ -1,11 +1,10 @@
-//! What is seen from outside of an operator that works: the kernel's account of its process, the
-//! API server's watch and metrics, Vault's audit file.
+//! What is seen from outside of an operator that works: its metrics, the API server's watch and metrics,
+//! Vault's audit file.
 
 use std::collections::HashSet;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::net::TcpStream;
-use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
@@ -21,8 +20,6 @@ use crate::interrupt;
 use crate::rig::program::Program;
 use crate::stage::Stage;
 
-/// The kernel counts the time of processes in hundredths of a second.
-const TICKS: f64 = 100.0;
 /// How often somebody who waits looks whether there is still something to wait for.
 const POLL: Duration = Duration::from_millis(50);
 /// The same, where milliseconds count.
@@ -43,35 +40,7 @@ const WRITING: [&str; 6] = [
     "verb=\"PUT\"",
 ];
 
-// === the process ===
-
-/// What a process has used since its start.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Usage {
-    /// CPU, in seconds.
-    pub(super) cpu: f64,
-    /// The most memory it ever had, in megabytes.
-    pub(super) peak: f64,
-}
-
-impl Usage {
-    pub(super) fn of(program: &Program) -> Result<Self> {
-        let folder = PathBuf::from(format!("/proc/{}", program.id()));
-        let stat = fs::read_to_string(folder.join("stat")).context("read how much CPU the operator used")?;
-        // The second field is the program's name, which may hold anything.
-        let (_, fields) = stat.rsplit_once(')').context("a stat has a name")?;
-        let ticks = fields.split_whitespace().skip(11).take(2);
-        let ticks: f64 = ticks.map(str::parse::<f64>).sum::<Result<_, _>>()?;
-        let status = fs::read_to_string(folder.join("status"))?;
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let peak = peak.and_then(|rest| rest.split_whitespace().next());
-        let kib: f64 = peak.context("a status has VmHWM")?.parse()?;
-        Ok(Self {
-            cpu: ticks / TICKS,
-            peak: kib * 1024.0 / 1e6,
-        })
-    }
-}
+// === the operator ===
 
 /// Looks at the operator's own metrics until it has nothing to do, and answers when that was.
 pub(super) fn until_idle(bed: &Bed, operator: &mut Program, port: u16, deadline: Instant) -> Result<Instant> {

@@ -12,17 +12,18 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::load::{self, Load};
-use super::observe::{Answered, Audit, ReadyWatch, Usage, cluster_writes, look, pause, until_idle};
-use super::report::{Report, What, name};
+use super::observe::{Answered, Audit, ReadyWatch, cluster_writes, look, pause, until_idle};
+use super::report::Report;
+use super::usage::Usage;
+use super::what::{What, measure, name};
+use super::{leave, new_servers};
 use crate::args::{BenchOperator as Options, Row};
-use crate::bed::{self, Bed};
+use crate::bed::Bed;
 use crate::rig::program::{Program, free_port};
 use crate::rig::{self, Method, Rig, manifest};
 use crate::stage::{Site, Stage};
 use crate::{programs, ui};
 
-/// The bed that benchmarks have for themselves.
-const BED: &str = "bench";
 /// How long an operator is watched that has nothing to do.
 const REST: Duration = Duration::from_mins(1);
 /// The longest that starting may take, whatever there is to do.
@@ -54,6 +55,18 @@ struct Running {
     answered: Vec<Answered>,
 }
 
+/// The report, and how many objects it speaks of.
+struct OperatorReport {
+    objects: usize,
+    report: Report,
+}
+
+impl OperatorReport {
+    fn add(&mut self, row: Row, what: What, value: f64) {
+        self.report.add(measure(row, what, self.objects), value);
+    }
+}
+
 /// Measures and prints. Fails only where an object does not become Ready in time.
 pub fn bench(options: &Options) -> Result<()> {
     let bench = Bench {
@@ -66,7 +79,13 @@ pub fn bench(options: &Options) -> Result<()> {
         runs: options.runs.max(1),
         objects: options.objects.max(1),
     };
-    let mut report = Report::new(bench.objects);
+    let mut report = OperatorReport {
+        objects: bench.objects,
+        report: Report::new(format!(
+            "{} objects a row (in `many` ten times as many)",
+            bench.objects
+        )),
+    };
     let rows = if options.rows.is_empty() {
         Row::value_variants()
     } else {
@@ -75,17 +94,14 @@ pub fn bench(options: &Options) -> Result<()> {
     let measured = rows.iter().try_for_each(|row| bench.measure(*row, &mut report));
     leave()?;
     // What was measured before something failed is worth seeing.
-    ui::say(report.table());
-    if let Some(file) = &options.json {
-        fs::write(file, report.json()?).with_context(|| format!("write {}", file.display()))?;
-    }
+    report.report.publish(options.json.as_deref())?;
     measured
 }
 
 // === the rows ===
 
 impl Bench {
-    fn measure(&self, row: Row, report: &mut Report) -> Result<()> {
+    fn measure(&self, row: Row, report: &mut OperatorReport) -> Result<()> {
         match row {
             Row::Credentials => starts(self, report, row, Load::Credentials),
             Row::Bindings => starts(self, report, row, Load::Bindings),
@@ -97,7 +113,7 @@ impl Bench {
 }
 
 /// Objects exist, the operator starts; then it starts again.
-fn starts(bench: &Bench, report: &mut Report, row: Row, load: Load) -> Result<()> {
+fn starts(bench: &Bench, report: &mut OperatorReport, row: Row, load: Load) -> Result<()> {
     let loads = [(load, bench.objects)];
     for run in 1..=bench.runs {
         ui::note(format_args!("━━ {}, run {run} of {}", name(row), bench.runs));
@@ -111,7 +127,7 @@ fn starts(bench: &Bench, report: &mut Report, row: Row, load: Load) -> Result<()
 }
 
 /// Ten times as many, once; and what they cost when there is nothing to do.
-fn many(bench: &Bench, report: &mut Report) -> Result<()> {
+fn many(bench: &Bench, report: &mut OperatorReport) -> Result<()> {
     ui::note(format_args!("━━ {}", name(Row::Many)));
     let each = bench.objects * 5;
     let loads = [(Load::Credentials, each), (Load::Bindings, each)];
@@ -131,7 +147,7 @@ fn many(bench: &Bench, report: &mut Report) -> Result<()> {
 }
 
 /// Big Secrets of others: are they kept in memory?
-fn foreign(bench: &Bench, report: &mut Report) -> Result<()> {
+fn foreign(bench: &Bench, report: &mut OperatorReport) -> Result<()> {
     ui::note(format_args!("━━ {}", name(Row::Foreign)));
     let loads = [(Load::Credentials, bench.objects / 10)];
     bench.on_new_servers(&loads, |rig, bed| {
@@ -160,12 +176,7 @@ impl Bench {
         loads: &[(Load, usize)],
         measure: impl FnOnce(&Rig<'_>, &Bed) -> Result<()>,
     ) -> Result<()> {
-        leave()?;
-        let bed = bed::up(&bed::Options {
-            name: BED.into(),
-            servers_only: true,
-            without_env_files: false,
-        })?;
+        let bed = new_servers()?;
         let stage = Stage::new(Site::Bed(Box::new(bed.clone())), false, self.cli.clone());
         rig::run(&stage, "bench", Method::Kubernetes, |rig| {
             let common = [
@@ -222,7 +233,7 @@ impl Bench {
         bed: &Bed,
         loads: &[(Load, usize)],
         row: Row,
-        report: &mut Report,
+        report: &mut OperatorReport,
     ) -> Result<Running> {
         let (operator, took) = self.until_ready(rig, bed, loads)?;
         let usage = Usage::of(&operator.program)?;
@@ -239,7 +250,7 @@ impl Bench {
         bed: &Bed,
         loads: &[(Load, usize)],
         row: Row,
-        report: &mut Report,
+        report: &mut OperatorReport,
     ) -> Result<()> {
         let writes = cluster_writes(rig.stage)?;
         let mut operator = self.start(rig, bed)?;
@@ -258,14 +269,6 @@ impl Bench {
         report.add(row, What::ClusterWrites, cluster_writes(rig.stage)? - writes);
         report.add(row, What::OwnToken, operator.count(Answered::is_own_token));
         Ok(())
-    }
-}
-
-/// Takes the bed down, if there is one.
-fn leave() -> Result<()> {
-    match Bed::load(BED) {
-        Some(_) => bed::down(BED),
-        None => Ok(()),
     }
 }
 

@@ -48,27 +48,8 @@ impl<'a> Webhook<'a> {
     /// The API server calls it as in a cluster, by its service, which stands for this machine here.
     pub(crate) fn new(rig: &'a Rig<'a>) -> Result<Self> {
         let port = free_port()?;
-        let service = format!(
-            "
----
-apiVersion: v1
-kind: Service
-metadata: {{name: {RELEASE}, namespace: @id@}}
-spec: {{type: ExternalName, externalName: 127.0.0.1}}
-"
-        );
-        rig.apply(&[namespace("probe", ""), account("probe", "probe"), service].concat())?;
-        for name in ["webhook", "validating-webhook"] {
-            let yaml = rig.rendered(&format!("-s templates/{name}.yaml"))?;
-            let line = "kubectl create --dry-run=client -o json -f -";
-            let json = rig.stage.shown(line, &mut rig.stage.command(line), Some(&yaml))?;
-            let mut configuration: Value = serde_json::from_str(&json)?;
-            let hooks = configuration["webhooks"].as_array_mut();
-            for webhook in hooks.context("the configuration has webhooks")? {
-                confine(webhook, &rig.id, port);
-            }
-            rig.apply(&configuration.to_string())?;
-        }
+        rig.apply(&[namespace("probe", ""), account("probe", "probe")].concat())?;
+        configure(rig, port)?;
         let operator = serving(rig, RELEASE, port, &programs::image("sidecar"))?;
         let webhook = Self { rig, operator };
         webhook.wait()?;
@@ -149,6 +130,32 @@ impl Drop for Webhook<'_> {
     }
 }
 
+/// The chart's webhooks, for this test's names alone, at a port of this machine.
+pub(crate) fn configure(rig: &Rig<'_>, port: u16) -> Result<()> {
+    let service = format!(
+        "
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: {RELEASE}, namespace: @id@}}
+spec: {{type: ExternalName, externalName: 127.0.0.1}}
+"
+    );
+    rig.apply(&service)?;
+    for name in ["webhook", "validating-webhook"] {
+        let yaml = rig.rendered(&format!("-s templates/{name}.yaml"))?;
+        let line = "kubectl create --dry-run=client -o json -f -";
+        let json = rig.stage.shown(line, &mut rig.stage.command(line), Some(&yaml))?;
+        let mut configuration: Value = serde_json::from_str(&json)?;
+        let hooks = configuration["webhooks"].as_array_mut();
+        for webhook in hooks.context("the configuration has webhooks")? {
+            confine(webhook, &rig.id, port);
+        }
+        rig.apply(&configuration.to_string())?;
+    }
+    Ok(())
+}
+
 /// Calls the test's operator, and only for what is named after the test.
 fn confine(webhook: &mut Value, id: &str, port: u16) {
     webhook["clientConfig"]["service"]["port"] = json!(port);
@@ -167,19 +174,21 @@ fn confine(webhook: &mut Value, id: &str, port: u16) {
 
 /// The test's operator with a webhook at this port, which takes the chart's configurations for its own.
 pub(crate) fn serving(rig: &Rig<'_>, service: &str, port: u16, sidecar: &str) -> Result<Program> {
+    let arguments = webhook_arguments(rig, service, port, sidecar);
+    rig.operator_with(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+/// What tells an operator to do so.
+pub(crate) fn webhook_arguments(rig: &Rig<'_>, service: &str, port: u16, sidecar: &str) -> Vec<String> {
     let configuration = format!("{RELEASE}.{}", rig.id);
-    rig.operator_with(&[
-        "--namespace",
-        &rig.id,
-        "--service",
-        service,
-        "--webhook-configuration",
-        &configuration,
-        "--validating-webhook-configuration",
-        &configuration,
-        "--webhook-listen",
-        &format!("127.0.0.1:{port}"),
-        "--sidecar-image",
-        sidecar,
-    ])
+    let listen = format!("127.0.0.1:{port}");
+    let arguments = [
+        ["--namespace", &rig.id],
+        ["--service", service],
+        ["--webhook-configuration", &configuration],
+        ["--validating-webhook-configuration", &configuration],
+        ["--webhook-listen", &listen],
+        ["--sidecar-image", sidecar],
+    ];
+    arguments.concat().into_iter().map(str::to_owned).collect()
 }
