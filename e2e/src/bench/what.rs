@@ -139,3 +139,15 @@ pub(super) fn measure(row: Row, what: What, objects: usize) -> Measure {
         }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_numbers_of_objects_are_not_judged() {
+        assert!(measure(Row::Many, What::Rest, BENCH_OBJECTS).bound.is_some());
+        assert!(measure(Row::Many, What::Rest, 7).bound.is_none());
+        assert!(measure(Row::Many, What::OwnToken, BENCH_OBJECTS).bound.is_none());
+    }
+}
