@@ -1,13 +1,15 @@
 //! `cargo e2e bench sidecar`: our sidecar, as it is in the image, and `bao agent`, in the same run, with
 //! the same secrets of the same server, over TLS, logged in by the same service account.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::report::{Bound, Limit, Measure, Report, median};
 use super::usage::Usage;
@@ -35,7 +37,7 @@ const REFRESH: [Duration; 2] = [Duration::from_secs(10), Duration::from_mins(5)]
 /// How often somebody looks whether the files are there.
 const POLL: Duration = Duration::from_micros(200);
 /// The longest that files may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Who is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -298,14 +300,16 @@ impl<'a> Bench<'a> {
              role = {role:?}\n      token_path = {token:?}\n    }}\n  }}\n}}\n\
              template_config {{\n  static_secret_render_interval = \"{seconds}s\"\n}}\n",
             address = bed.vault_address,
-            ca = bed.vault_ca,
+            ca = bed.vault_ca.to_string_lossy(),
             mount = rig.mount(),
-            token = self.token.join("vault"),
+            token = self.token.join("vault").to_string_lossy(),
             seconds = refresh.as_secs(),
         );
         for (number, file) in wanted.iter().enumerate() {
             let path = rig.kv("data", &format!("production/global/all/{}", service(number)));
-            text += &format!(
+            let file = file.to_string_lossy();
+            let _ = write!(
+                text,
                 "template {{\n  contents = <<EOT\n{{{{ with secret {path:?} }}}}{{{{ .Data.data.api_key }}}}{{{{ end }}}}\nEOT\n  \
                  destination = {file:?}\n}}\n"
             );
