@@ -8,7 +8,7 @@ use keystead_crds::Level;
 use keystead_crds::names::{
     FILES_DIR, REFRESH_ANNOTATION, SIDECAR_CPU_ANNOTATION, SIDECAR_MEMORY_ANNOTATION,
 };
-use keystead_crds::sidecar::{Config, SecretConfig, SecretSource};
+use keystead_crds::sidecar::{Config, SecretConfig, SecretSource, TemplateConfig};
 use keystead_vault::Sensitive;
 use keystead_vault::resolve::{self, Layer, Missing, Origin, Resolved, ScopeName, Secrets};
 use serde::Serialize;
@@ -252,12 +252,19 @@ fn why(origin: &Origin, not_in: &[String], overrides: &[String]) -> String {
 }
 
 fn files(config: &Config, asked: &SecretConfig, key: &str) -> Vec<String> {
-    let files = config
-        .files
-        .iter()
-        .filter(|file| file.secret.as_deref() == Some(&*asked.name));
+    let files = config.files.iter().filter(|file| match &file.template {
+        Some(template) => may_show(template, asked),
+        None => file.secret.as_deref() == Some(&*asked.name),
+    });
     let files = files.filter(|file| file.key.as_deref().is_none_or(|shown| shown == key));
     files.map(|file| format!("{FILES_DIR}/{}", file.path)).collect()
+}
+
+/// Whether a template names a secret. Which of its keys it shows only rendering can tell, and of some
+/// templates not even that.
+fn may_show(template: &TemplateConfig, asked: &SecretConfig) -> bool {
+    let name = asked.name.strip_prefix(&template.prefix);
+    name.is_some_and(|name| keystead_template::names(&template.text).is_none_or(|named| named.contains(name)))
 }
 
 fn variables(config: &Config, asked: &SecretConfig, key: &str) -> Vec<String> {
@@ -310,6 +317,26 @@ fn mask(value: &Sensitive<String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_template_shows_what_it_names() {
+        let secret = |name: &str| SecretConfig {
+            name: name.to_owned(),
+            from: SecretSource::Service("hubspot".into()),
+            keys: Vec::new(),
+            optional: false,
+        };
+        let template = |text: &str| TemplateConfig {
+            text: text.to_owned(),
+            prefix: "web/".to_owned(),
+        };
+        let named = template("key={{ secret(\"crm\").api_key }}");
+        assert!(may_show(&named, &secret("web/crm")));
+        assert!(!may_show(&named, &secret("web/db")));
+        assert!(!may_show(&named, &secret("other/crm")), "another binding's");
+        let told_late = template("{% set one = secret %}{{ one(\"crm\").api_key }}");
+        assert!(may_show(&told_late, &secret("web/db")));
+    }
 
     #[test]
     fn a_value_is_told_by_its_end_or_not_at_all() {
