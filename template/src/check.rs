@@ -3,7 +3,7 @@
 
 use crate::error::{Error, Why};
 use crate::render::Source;
-use crate::{SECRET, environment};
+use crate::{SECRET, compiled, environment};
 use minijinja::machinery::{Instruction, Instructions, get_compiled_template};
 use minijinja::value::Value;
 use minijinja::{Environment, ErrorKind};
@@ -18,9 +18,7 @@ use std::sync::Arc;
 pub fn check<'k>(text: &str, keys: impl Fn(&str) -> Option<&'k [String]>) -> Result<(), Error> {
     let mut environment = environment();
     Arc::new(Source::default()).add(&mut environment);
-    let template = environment
-        .template_from_str(text)
-        .map_err(|error| Error::syntax(&error))?;
+    let template = compiled(&environment, text)?;
     let mut unknown: Vec<String> = template.undeclared_variables(false).into_iter().collect();
     unknown.retain(|name| environment.globals().all(|(global, _)| global != name));
     let compiled = get_compiled_template(&template);
@@ -58,7 +56,7 @@ pub fn check<'k>(text: &str, keys: impl Fn(&str) -> Option<&'k [String]>) -> Res
 /// The secrets that a template names; none where only rendering it can tell.
 pub fn names(text: &str) -> Option<BTreeSet<String>> {
     let environment = environment();
-    let template = environment.template_from_str(text).ok()?;
+    let template = compiled(&environment, text).ok()?;
     let compiled = get_compiled_template(&template);
     let program = &compiled.instructions;
     let mut names = BTreeSet::new();

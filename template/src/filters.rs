@@ -1,9 +1,11 @@
 //! What templates can do with values.
 
+use crate::bound::{TOO_LARGE, fits, length};
 use crate::error::raise;
+use crate::render::Output;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use minijinja::value::{Serde, Value};
+use minijinja::value::{Rest, Serde, Value};
 use minijinja::{Environment, Error, ErrorKind, State, filters, functions, tests};
 use zeroize::Zeroizing;
 
@@ -18,7 +20,7 @@ pub(crate) fn add(environment: &mut Environment<'_>) {
     environment.add_filter("default", filters::default);
     environment.add_filter("d", filters::default);
     environment.add_filter("first", filters::first);
-    environment.add_filter("indent", filters::indent);
+    environment.add_filter("indent", indent);
     environment.add_filter("int", filters::int);
     environment.add_filter("items", filters::items);
     environment.add_filter("join", join);
@@ -27,7 +29,7 @@ pub(crate) fn add(environment: &mut Environment<'_>) {
     environment.add_filter("lines", filters::lines);
     environment.add_filter("list", filters::list);
     environment.add_filter("lower", filters::lower);
-    environment.add_filter("replace", filters::replace);
+    environment.add_filter("replace", replace);
     environment.add_filter("sort", filters::sort);
     environment.add_filter("split", filters::split);
     environment.add_filter("trim", filters::trim);
@@ -64,7 +66,14 @@ fn b64decode(text: &str) -> Result<String, Error> {
 
 fn json(value: &Value) -> Result<String, Error> {
     defined(value)?;
-    serde_json::to_string(value).map_err(|_| raise("what json is given can't be written as JSON"))
+    let mut output = Output::default();
+    let written = serde_json::to_writer(&mut output, value);
+    if output.is_full() {
+        return Err(raise(TOO_LARGE));
+    }
+    let unfit = || raise("what json is given can't be written as JSON");
+    written.map_err(|_| unfit())?;
+    output.into_text().ok_or_else(unfit)
 }
 
 fn fromjson(text: &str) -> Result<Value, Error> {
@@ -80,9 +89,37 @@ fn quote(text: &str) -> String {
 
 fn join(state: &mut State<'_, '_>, value: &Value, between: Option<&str>) -> Result<Value, Error> {
     defined(value)?;
+    let mut size = 0_usize;
+    if value.as_str().is_none() {
+        for item in value.try_iter()? {
+            size += length(&item)? + between.map_or(0, str::len);
+            fits(size)?;
+        }
+    }
     let mut arguments = vec![value.clone()];
     arguments.extend(between.map(Value::from));
     Value::from_function(filters::join).call(state, &arguments)
+}
+
+fn indent(state: &mut State<'_, '_>, text: &str, width: usize, more: Rest<Value>) -> Result<Value, Error> {
+    fits(
+        text.lines()
+            .count()
+            .saturating_mul(width)
+            .saturating_add(text.len()),
+    )?;
+    let mut arguments = vec![Value::from(text), Value::from(width)];
+    arguments.extend(more.0);
+    Value::from_function(filters::indent).call(state, &arguments)
+}
+
+fn replace(state: &mut State<'_, '_>, text: &Value, old: &Value, new: &Value) -> Result<Value, Error> {
+    // The text of a number is short.
+    if let (Some(text), Some(old), Some(new)) = (text.as_str(), old.as_str(), new.as_str()) {
+        let times = text.matches(old).count();
+        fits(times.saturating_mul(new.len()).saturating_add(text.len()))?;
+    }
+    Value::from_function(filters::replace).call(state, &[text.clone(), old.clone(), new.clone()])
 }
 
 fn urlencode(value: &Value) -> Result<String, Error> {

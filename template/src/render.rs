@@ -1,10 +1,12 @@
 //! A template and values in, a text out.
 
+use crate::bound::{Budget, TOO_LARGE, guarded};
 use crate::error::{Error, Why, raise};
-use crate::{SECRET, environment};
+use crate::{SECRET, compiled, environment};
 use keystead_vault::Sensitive;
+use minijinja::machinery::{eval, get_compiled_template, make_string_output};
 use minijinja::value::{Enumerator, Object, Value};
-use minijinja::{Environment, ErrorKind};
+use minijinja::{AutoEscape, Environment, ErrorKind};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
@@ -25,37 +27,24 @@ pub fn render(text: &str, secrets: Secrets) -> Result<Sensitive<String>, Error> 
     });
     let mut environment = environment();
     Arc::clone(&source).add(&mut environment);
-    let template = environment
-        .template_from_str(text)
-        .map_err(|error| Error::syntax(&error))?;
-    let mut output = Output::default();
-    if let Err(error) = template.render_captured_to((), &mut output) {
-        let line = error.line();
-        if output.is_full {
-            let why = Why::Other("what it makes is larger than 1 MiB");
-            return Err(Error { line, why });
-        }
-        let missed = source
-            .missed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        return Err(match missed {
-            // What fails is nearly always that which was given nothing. A key that does not stand in the
-            // template may be a value.
-            Some((secret, key)) if error.kind() != ErrorKind::OutOfFuel && text.contains(&key) => Error {
-                line,
-                why: Why::Missing { secret, key },
-            },
-            _ => Error::rendering(&error),
-        });
+    Budget::default().add(&mut environment);
+    let template = compiled(&environment, text)?;
+    let program = guarded(&get_compiled_template(&template).instructions);
+    // As large as it may be from the start: a text that grows leaves copies behind.
+    let mut made = Zeroizing::new(String::with_capacity(LARGEST));
+    let mut output = make_string_output(&mut made);
+    let none = BTreeMap::new();
+    let root = Value::from(());
+    if let Err(error) = eval(&environment, &program, root, &none, &mut output, AutoEscape::None) {
+        return Err(source.why(&error, text));
     }
-    let text = String::from_utf8(std::mem::take(&mut *output.text));
-    text.map(Sensitive::new).map_err(|error| {
-        drop(Zeroizing::new(error.into_bytes()));
-        let why = Why::Other("what it makes is not text");
-        Error { line: None, why }
-    })
+    if made.len() > LARGEST {
+        let why = Why::Other(TOO_LARGE);
+        return Err(Error { line: None, why });
+    }
+    let mut text = std::mem::take(&mut *made);
+    text.shrink_to_fit();
+    Ok(Sensitive::new(text))
 }
 
 /// Where `secret` finds values.
@@ -84,6 +73,20 @@ impl Source {
                 Some(key) => keys.get_value(&key).unwrap_or_default(),
             })
         });
+    }
+
+    /// Why rendering this template failed.
+    fn why(&self, error: &minijinja::Error, text: &str) -> Error {
+        let missed = self.missed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match missed {
+            // What fails is nearly always that which was given nothing. A key that does not stand in the
+            // template may be a value.
+            Some((secret, key)) if error.kind() != ErrorKind::OutOfFuel && text.contains(&key) => Error {
+                line: error.line(),
+                why: Why::Missing { secret, key },
+            },
+            _ => Error::rendering(error),
+        }
     }
 
     fn note(&self, missed: Option<(String, String)>) {
@@ -123,9 +126,23 @@ impl fmt::Debug for Keys {
 
 /// A text that has a largest size, and leaves no copies behind as it grows.
 #[derive(Default)]
-struct Output {
+pub(crate) struct Output {
     text: Zeroizing<Vec<u8>>,
     is_full: bool,
+}
+
+impl Output {
+    /// Whether there was more than fits.
+    pub(crate) const fn is_full(&self) -> bool {
+        self.is_full
+    }
+
+    /// What was written, if it is text.
+    pub(crate) fn into_text(mut self) -> Option<String> {
+        let text = String::from_utf8(std::mem::take(&mut *self.text));
+        text.map_err(|error| drop(Zeroizing::new(error.into_bytes())))
+            .ok()
+    }
 }
 
 impl io::Write for Output {

@@ -2,6 +2,8 @@ use super::*;
 use keystead_vault::Sensitive;
 use proptest::prelude::*;
 
+mod bounds;
+
 const CANARY: &str = "hunter2-canary";
 const PIN: &str = "9007199254740991";
 
