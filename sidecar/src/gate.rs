@@ -56,12 +56,17 @@ impl Gate {
     /// file the kubelet says only "couldn't parse env file", while it names a missing key. For the
     /// same reason the file of variables is there from the start.
     pub fn close(&self) -> Result<(), Error> {
-        match fs::remove_file(&self.handed) {
+        let handed = match fs::remove_file(&self.handed) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
-                return Err(Error::disk("remove", &self.handed)(error));
+                Err(Error::disk("remove", &self.handed)(error))
             }
-            _ => {}
-        }
+            _ => Ok(()),
+        };
+        // Whatever becomes of the one, the other is tried.
+        self.close_for_kubelet().and(handed)
+    }
+
+    fn close_for_kubelet(&self) -> Result<(), Error> {
         if let Err(error) = replace(&self.ready, MODE, b"") {
             // A full volume can't take a new file and still lets go of an old one.
             return match fs::remove_file(&self.ready) {
