@@ -1,6 +1,7 @@
 //! The sidecar's program against real servers: outside a pod, on folders of the test's own, with
 //! the policy and the role that the operator made for its account.
 
+mod clients;
 mod formats;
 mod paths;
 mod refusals;
@@ -42,6 +43,10 @@ pub(super) fn tests() -> Vec<Test> {
         Test::on_servers(
             "sidecar: what access was taken away from goes, the rest stays current, and all of it comes back",
             refusals::taken_away,
+        ),
+        Test::on_servers(
+            "sidecar: both clients tell values, changes and why there is none",
+            clients::both,
         ),
         Test::on_servers(
             "sidecar: a sealed Vault changes nothing in the pod",
