@@ -19,7 +19,7 @@ use kube::core::object::HasStatus;
 use std::time::Duration;
 
 /// The time, in the mean, between two first looks at what is in order.
-const LOOK: Duration = Duration::from_millis(5);
+const LOOK: Duration = Duration::from_millis(10);
 
 /// Has units reconciled for the first time since the start: at once, unless they are in order.
 pub(crate) fn begin(context: &Context, units: Vec<Unit>) {
