@@ -265,6 +265,13 @@ fn what_becomes_of_a_deleted_one() {
         say(&world, &one),
         format!("left behind {path}: SecretScope acme not found")
     );
-    one.status = None;
+    one.status = Some(serde_json::from_value(json!({})).unwrap());
     assert_eq!(say(&world, &one), "nothing", "nowhere was it ever written");
+    // Whoever wrote it, if anybody did, did not come to say so.
+    one.status = None;
+    let somewhere = "the path of service hubspot at SecretScope acme, if it was written at all";
+    assert_eq!(
+        say(&world, &one),
+        format!("left behind {somewhere}: SecretScope acme not found")
+    );
 }
