@@ -118,7 +118,11 @@ fn env(serves: bool, config: &Config) -> Result<Value, Refusal> {
     let field =
         |name: &str, path: &str| json!({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}});
     // The kubelet expands `$(NAME)` in values, and `$$` is how it writes a dollar.
-    let config = json!(config).to_string();
+    let config = serde_json::to_string(config).map_err(|error| {
+        Refusal(format!(
+            "what the sidecar is to be told can't be written: {error}"
+        ))
+    })?;
     if config.len() > LONGEST_CONFIG {
         return Err(Refusal(format!(
             "what this pod's SecretBindings say has {} KB, and a sidecar can be told 100: shorten their templates, \

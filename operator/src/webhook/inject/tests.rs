@@ -139,7 +139,7 @@ fn a_plain_pod_gets_all_of_it() {
                 "args": ["run"],
                 "restartPolicy": "Always",
                 "env": [
-                    {"name": "KEYSTEAD_CONFIG", "value": json!(expected_config).to_string()},
+                    {"name": "KEYSTEAD_CONFIG", "value": serde_json::to_string(&expected_config).unwrap()},
                     {"name": "KEYSTEAD_NODE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}},
                     {"name": "KEYSTEAD_POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
                 ],
