@@ -45,12 +45,11 @@ pub(crate) fn ask<T: DeserializeOwned>(folder: &Path, place: &[&str]) -> Result<
     let mut stream = UnixStream::connect(&path).map_err(away)?;
     stream.set_read_timeout(Some(DEADLINE)).map_err(away)?;
     stream.set_write_timeout(Some(DEADLINE)).map_err(away)?;
-    write!(
-        stream,
+    let request = format!(
         "GET {} HTTP/1.1\r\nHost: keystead\r\nConnection: close\r\n\r\n",
         address(place)
-    )
-    .map_err(away)?;
+    );
+    stream.write_all(request.as_bytes()).map_err(away)?;
     // It has a secret in it.
     let mut answer = Zeroizing::new(Vec::new());
     stream.take(LONGEST).read_to_end(&mut answer).map_err(away)?;

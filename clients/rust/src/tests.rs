@@ -1,7 +1,8 @@
 use super::*;
 use crate::socket::understand;
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixListener;
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
@@ -81,16 +82,19 @@ fn a_watch_tells_changes_only() {
     let server = thread::spawn(move || {
         for answer in told {
             let (mut stream, _) = listener.accept().unwrap();
-            let mut asked = [0; 256];
-            assert!(stream.read(&mut asked).unwrap() > 0);
+            let mut lines = BufReader::new(&stream).lines();
+            assert!(lines.any(|line| line.unwrap().is_empty()), "a request ends");
             stream.write_all(answer.as_bytes()).unwrap();
         }
     });
     let watch = Secrets::at(folder.path())
         .watch("s", "k")
         .every(Duration::from_millis(1));
-    let seen: Vec<String> = watch
-        .take(4)
+    let (sender, seen) = mpsc::channel();
+    // It blocks until there is something to tell, and that must not be for ever here.
+    thread::spawn(move || watch.map(|now| sender.send(now)).all(|sent| sent.is_ok()));
+    let seen: Vec<String> = (0..4)
+        .map(|_| seen.recv_timeout(Duration::from_secs(30)).unwrap())
         .map(|now| {
             now.map_or_else(
                 |error| error.to_string(),

@@ -1,10 +1,11 @@
 //! The clients that applications may use, against the sidecar itself.
 
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use keystead_client::{Error, Secrets};
 
 use super::super::manifest::{credential, value};
@@ -45,17 +46,19 @@ pub(super) fn both(stage: &Stage) -> Result<()> {
         };
         said(&format!("ready\n{MARKED}\n"), &mut python)?;
         let watch = secrets.watch("hubspot", "api_key").every(PERIOD);
-        let told = thread::spawn(move || -> Vec<Result<String, Error>> {
-            let values = watch.map(|now| now.map(|secret| secret.value.expose().to_owned()));
-            values.take(3).collect()
-        });
+        let (sender, told) = mpsc::channel();
+        // It ends when nobody hears it any more.
+        thread::spawn(move || watch.map(|now| sender.send(now)).all(|sent| sent.is_ok()));
 
         rig.apply(&acme(CHANGED))?;
         said(&format!("{MARKED}\n{CHANGED}\n"), &mut python)?;
         rig.ask("kubectl -n @id@-shop delete secretbinding web")?;
         said(&format!("{CHANGED}\nAccessDenied\n"), &mut python)?;
         ensure!(python.wait()?.success(), "python failed");
-        let told = told.join().map_err(|_| anyhow!("the watch panicked"))?;
+        let told: Vec<Result<String, Error>> = (0..3)
+            .map(|_| told.recv_timeout(PATIENCE))
+            .map(|now| Ok(now?.map(|secret| secret.value.expose().to_owned())))
+            .collect::<Result<_>>()?;
         ensure!(
             matches!(&told[..], [Ok(first), Ok(then), Err(Error::AccessDenied(_))] if first == MARKED && then == CHANGED),
             "the watch told {told:?}"
