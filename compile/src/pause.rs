@@ -1,6 +1,6 @@
 //! What the annotation `keystead.dev/paused` stops: an object, and all that depends on a provider.
 
-use crate::kinds::binding::Account;
+use crate::kinds::binding::{Account, naming};
 use crate::{Problem, World};
 use keystead_crds::condition::Reason;
 use keystead_crds::names::PAUSED_ANNOTATION;
@@ -29,10 +29,7 @@ pub fn check_credential(world: &World, credential: &Credential) -> Result<(), Pr
 /// policy comes from all of them together.
 pub fn check_account(world: &World, account: &Account) -> Result<(), Problem> {
     check_named(world.provider(&account.provider).map(AsRef::as_ref))?;
-    let mut naming = world
-        .bindings_of(&account.namespace, &account.name)
-        .filter(|(_, binding)| binding.spec.provider_ref.name == account.provider);
-    naming.try_for_each(|(_, binding)| check_named(Some(binding.as_ref())))
+    naming(world, account).try_for_each(|(_, binding)| check_named(Some(binding.as_ref())))
 }
 
 fn check_named<K: Resource<DynamicType = ()>>(object: Option<&K>) -> Result<(), Problem> {

@@ -135,9 +135,7 @@ pub fn by_values(world: &World, provider: &str, path: &KvPath) -> Vec<Unit> {
 
 /// The bindings that name an account.
 pub fn bindings_of(world: &World, account: &binding::Account) -> Vec<Unit> {
-    let bindings = world.bindings_of(&account.namespace, &account.name);
-    bindings
-        .filter(|(_, found)| found.spec.provider_ref.name == account.provider)
+    binding::naming(world, account)
         .map(|(key, _)| Unit::Binding(key.clone()))
         .collect()
 }

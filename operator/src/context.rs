@@ -8,7 +8,7 @@ use crate::sync::Syncs;
 use crate::versions::Versions;
 use keystead_cluster::Values;
 use keystead_compile::fingerprint::Fingerprint;
-use keystead_compile::kinds::binding::Account;
+use keystead_compile::kinds::binding::{Account, naming};
 use keystead_compile::{Key, Problem, World};
 use keystead_vault::engine::{self, Action, Applied};
 use keystead_vault::object::{Deletion, Object};
@@ -55,10 +55,8 @@ pub(crate) struct Sources(Vec<(Key, Option<i64>)>);
 impl Sources {
     /// What an account is compiled from now.
     pub(crate) fn of(world: &World, account: &Account) -> Self {
-        let bindings = world.bindings_of(&account.namespace, &account.name);
-        let naming = bindings.filter(|(_, found)| found.spec.provider_ref.name == account.provider);
         Self(
-            naming
+            naming(world, account)
                 .map(|(key, found)| (key.clone(), found.metadata.generation))
                 .collect(),
         )

@@ -75,12 +75,11 @@ pub(crate) fn of_values(
 /// Whether a service account has its policy and its role; if so, its bindings are told.
 fn has_access(context: &Context, account: &Account) -> bool {
     let world = context.world();
-    let named = world.bindings_of(&account.namespace, &account.name);
-    let mut named = named.filter(|(_, found)| found.spec.provider_ref.name == account.provider);
     let Some(own) = of_access(&world, account) else {
         return false;
     };
-    if !named.all(|(key, found)| is_in_order(found.as_ref(), of_all(&world, key, found))) {
+    let mut naming = binding::naming(&world, account);
+    if !naming.all(|(key, found)| is_in_order(found.as_ref(), of_all(&world, key, found))) {
         return false;
     }
     let reconciled = Reconciled {

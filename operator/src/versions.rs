@@ -1,4 +1,4 @@
-//! Which version each Secret of the cluster is in: sixteen bytes a Secret, so that all can be kept.
+//! Which version each Secret of the cluster is in: a few bytes a Secret, so that all can be kept.
 
 use keystead_compile::Key;
 use keystead_vault::digest::short;

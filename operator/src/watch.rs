@@ -132,8 +132,8 @@ pub(crate) async fn namespaces(source: &Source, listed: Condition) {
     .await;
 }
 
-/// Watches for changed Secrets until the end. Of ours it is kept whose they are, of
-/// others a number that tells their versions apart.
+/// Watches for changed Secrets until the end. Kept of each is a number that tells its versions apart, and
+/// of ours whose they are.
 pub(crate) async fn secrets(source: &Source, listed: Condition) {
     let Source {
         client,

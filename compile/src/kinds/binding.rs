@@ -28,6 +28,7 @@ use keystead_vault::path::{ApiPath, KvPath};
 use kube::ResourceExt as _;
 use path::permitted;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// One identity at one provider.
@@ -49,6 +50,15 @@ pub fn accounts(key: &Key, binding: &SecretBinding) -> impl Iterator<Item = Acco
         namespace: key.namespace.clone(),
         name: name.clone(),
     })
+}
+
+/// The bindings that name an account at its provider: what it may do comes from all of them together.
+pub fn naming<'a>(
+    world: &'a World,
+    account: &Account,
+) -> impl Iterator<Item = (&'a Key, &'a Arc<SecretBinding>)> {
+    let bindings = world.bindings_of(&account.namespace, &account.name);
+    bindings.filter(|(_, found)| found.spec.provider_ref.name == account.provider)
 }
 
 /// Whether the binding can work, apart from Vault.
@@ -209,12 +219,8 @@ fn secrets<'a>(world: &'a World, provider: &SecretProvider, account: &'a Account
     if provider::admit(world, provider, &account.namespace).is_err() || !can_exist(account) {
         return Vec::new();
     }
-    let bindings = world
-        .bindings_of(&account.namespace, &account.name)
-        .map(|(_, binding)| &binding.spec);
-    bindings
-        .filter(|spec| spec.provider_ref.name == account.provider)
-        .flat_map(|spec| &spec.secrets)
+    naming(world, account)
+        .flat_map(|(_, binding)| &binding.spec.secrets)
         .collect()
 }
 

@@ -14,12 +14,29 @@ pub use operator::bench as operator;
 pub use sidecar::bench as sidecar;
 pub use webhook::bench as webhook;
 
-use anyhow::Result;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
 
 use crate::bed::{self, Bed};
+use crate::programs;
 
 /// The bed that benchmarks have for themselves.
 const BED: &str = "bench";
+
+/// The program to measure: the given one, or the package built for a release.
+fn program(given: Option<&Path>, package: &str) -> Result<PathBuf> {
+    match given {
+        Some(program) => fs::canonicalize(program).with_context(|| format!("find {}", program.display())),
+        None => programs::build(package),
+    }
+}
+
+/// Its size, in megabytes.
+fn size(program: &Path) -> Result<f64> {
+    Ok(f64::from(u32::try_from(fs::metadata(program)?.len())?) / 1e6)
+}
 
 /// Servers that know of nothing.
 fn new_servers() -> Result<Bed> {

@@ -2,11 +2,10 @@
 //! the operator as it is in the image.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::ValueEnum as _;
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -16,7 +15,7 @@ use super::observe::{Answered, Audit, ReadyWatch, cluster_writes, look, pause, u
 use super::report::Report;
 use super::usage::Usage;
 use super::what::{What, measure, name};
-use super::{leave, new_servers};
+use super::{leave, new_servers, program};
 use crate::args::{BenchOperator as Options, Row};
 use crate::bed::Bed;
 use crate::rig::program::{Program, free_port};
@@ -70,11 +69,7 @@ impl OperatorReport {
 /// Measures and prints. Fails only where an object does not become Ready in time.
 pub fn bench(options: &Options) -> Result<()> {
     let bench = Bench {
-        program: match &options.program {
-            Some(program) => fs::canonicalize(program)
-                .with_context(|| format!("find the operator {}", program.display()))?,
-            None => programs::build("keystead-operator")?,
-        },
+        program: program(options.program.as_deref(), "keystead-operator")?,
         cli: programs::cli()?,
         runs: options.runs.max(1),
         objects: options.objects.max(1),

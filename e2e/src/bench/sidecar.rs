@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::report::{Bound, Limit, Measure, Report, median};
 use super::usage::Usage;
-use super::{leave, new_servers};
+use super::{leave, new_servers, program, size};
 use crate::args::BenchProgram as Options;
 use crate::bed::Bed;
 use crate::rig::manifest::{account, binding_of, credential, global, namespace, value};
@@ -64,18 +64,12 @@ struct Running {
 
 /// Measures and prints. Fails only where files do not come in time.
 pub fn bench(options: &Options) -> Result<()> {
-    let sidecar = match &options.program {
-        Some(program) => {
-            fs::canonicalize(program).with_context(|| format!("find the sidecar {}", program.display()))?
-        }
-        None => programs::build("keystead-sidecar")?,
-    };
+    let sidecar = program(options.program.as_deref(), "keystead-sidecar")?;
     let cli = programs::cli()?;
     let mut report = Report::new("the sidecar and `bao agent` on one server");
-    let size = fs::metadata(&sidecar)?.len();
     report.add(
         measure("binary", "size", "MB", Some(Limit::AtMost(5.0))),
-        f64::from(u32::try_from(size)?) / 1e6,
+        size(&sidecar)?,
     );
     let bed = new_servers()?;
     let stage = Stage::new(Site::Bed(Box::new(bed.clone())), false, cli);

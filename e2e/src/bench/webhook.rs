@@ -1,7 +1,6 @@
 //! `cargo e2e bench webhook`: how many pods a second the operator's webhook answers for, over TLS, and
 //! how long the slowest wait. Who asks runs on the same machine and takes its share.
 
-use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -19,7 +18,7 @@ use tokio::time::Instant;
 
 use super::report::{Bound, Limit, Measure, Report};
 use super::usage::Usage;
-use super::{leave, new_servers};
+use super::{leave, new_servers, program, size};
 use crate::args::BenchProgram as Options;
 use crate::bed::Bed;
 use crate::rig::chart::{RELEASE, configure, webhook_arguments};
@@ -54,18 +53,12 @@ const POD: usize = 5000;
 
 /// Measures and prints. Fails where an answer is no patch.
 pub fn bench(options: &Options) -> Result<()> {
-    let operator = match &options.program {
-        Some(program) => {
-            fs::canonicalize(program).with_context(|| format!("find the operator {}", program.display()))?
-        }
-        None => programs::build("keystead-operator")?,
-    };
+    let operator = program(options.program.as_deref(), "keystead-operator")?;
     let cli = programs::cli()?;
     let mut report = Report::new("the webhook over TLS, a pod of 5 KB");
-    let size = fs::metadata(&operator)?.len();
     report.add(
         measure("binary", "size", "MB", Limit::AtMost(12.0), ""),
-        f64::from(u32::try_from(size)?) / 1e6,
+        size(&operator)?,
     );
     let bed = new_servers()?;
     let stage = Stage::new(Site::Bed(Box::new(bed.clone())), false, cli);
@@ -95,8 +88,12 @@ pub fn bench(options: &Options) -> Result<()> {
                 );
             }
         }
-        let mut peak = measure("memory", "the most", "MB", Limit::AtMost(0.0), "");
-        peak.bound = None;
+        let peak = Measure {
+            row: "memory".to_owned(),
+            title: "the most".to_owned(),
+            unit: "MB",
+            bound: None,
+        };
         report.add(peak, Usage::of(&operator)?.peak);
         operator.stop()
     });
