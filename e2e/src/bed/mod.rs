@@ -3,6 +3,7 @@
 //! [`up`] starts one, [`Bed::load`] finds one that runs, [`down`] leaves nothing of it behind.
 
 mod control_plane;
+mod databases;
 mod images;
 mod namespace;
 mod node;
@@ -25,6 +26,7 @@ use anyhow::{Context, Result, bail};
 use nix::sched::{CloneFlags, setns};
 use serde::{Deserialize, Serialize};
 
+pub use databases::Database;
 pub use images::{TEST_IMAGE, write_test_image};
 pub use shell::shell;
 pub use status::status;
@@ -71,6 +73,10 @@ pub struct Bed {
     pub netns: Option<PathBuf>,
     /// The Debian packages of the node, one `package version` a line.
     pub debian_versions: String,
+    /// The PostgreSQL server; none in a bed of servers only.
+    pub postgres: Option<Database>,
+    /// The Redis server; none in a bed of servers only.
+    pub redis: Option<Database>,
     /// The process that keeps the namespaces open.
     holder: Option<Process>,
     /// What servers get as PATH and the like.

@@ -17,24 +17,29 @@ use crate::wait;
 ///   all; kube-proxy's rules then send them on.
 /// - containerd, its shims, CNI and the kubelet write to fixed places below /run, /var/lib and
 ///   /var/log. Folders of the bed's own lie over those, so the host never sees any of it.
+/// - The packages are where only root may look, and databases don't run as root.
 const PREPARE: &str = r#"
 set -e
 ip link set lo up
 ip address add "$NODE_ADDRESS/32" dev lo
 ip route add "$SERVICE_RANGE" dev lo src "$NODE_ADDRESS"
 echo 1 > /proc/sys/net/ipv4/ip_forward
-mkdir -p "$HOST/run" "$HOST/log" "$HOST/lib"
+mkdir -p "$HOST/run/debian" "$HOST/log" "$HOST/lib"
+mount --bind "$DEBIAN" "$HOST/run/debian"
 case "$STATE" in /var/lib/*)
   inside="$HOST/lib/${STATE#/var/lib/}"
   mkdir -p "$inside"
   mount --rbind "$STATE" "$inside"
 esac
 mount --rbind "$HOST/lib" /var/lib
-mount --bind "$HOST/run" /run
+mount --rbind "$HOST/run" /run
 mount --bind "$HOST/log" /var/log
 : > "$STATE/run/namespaces"
 exec "$PAUSE"
 "#;
+
+/// Where the packages are in the bed's mounts.
+pub(super) const DEBIAN: &str = "/run/debian";
 
 /// Makes the namespaces and remembers their holder in the site.
 pub(super) fn create(site: &mut Site) -> Result<()> {
@@ -54,6 +59,7 @@ pub(super) fn create(site: &mut Site) -> Result<()> {
         ("SERVICE_RANGE".to_owned(), SERVICE_RANGE.to_owned()),
         ("STATE".to_owned(), site.state.display().to_string()),
         ("HOST".to_owned(), site.file("host")),
+        ("DEBIAN".to_owned(), site.debian()?.place().display().to_string()),
         ("PAUSE".to_owned(), site.tools.pause.display().to_string()),
     ]);
     let holder = site

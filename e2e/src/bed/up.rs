@@ -10,7 +10,7 @@ use super::control_plane::{self, ISSUER};
 use super::pki::write_private;
 use super::site::{NODE_ADDRESS, NODE_NAME, Site};
 use super::sweep::sweep;
-use super::{Bed, Programs, images, lock, namespace, node, state_folder, vault};
+use super::{Bed, Programs, databases, images, lock, namespace, node, state_folder, vault};
 use crate::interrupt;
 use crate::tools::{Debian, Tools};
 use crate::ui::{self, Step};
@@ -103,12 +103,12 @@ fn start_servers(site: &Site) -> Result<()> {
 }
 
 fn start_node(site: &mut Site) -> Result<()> {
-    let step = Step::begin("starting etcd, the API server, OpenBao and containerd");
+    let step = Step::begin("starting etcd, the API server, OpenBao, databases and containerd");
     namespace::create(site)?;
     start_core(site)?;
     let site = &*site;
     beside(
-        || vault::initialize(site),
+        || vault::initialize(site).and_then(|()| databases::start(site)),
         || {
             node::start_containerd(site)?;
             images::import_own(site)?;
@@ -124,6 +124,7 @@ fn start_node(site: &mut Site) -> Result<()> {
     node::start_proxy(site)?;
     node::start_dns(site)?;
     vault::publish(site)?;
+    databases::publish(site)?;
     node::await_ready(site)?;
     step.done();
     Ok(())
@@ -161,6 +162,7 @@ fn finish(site: &Site) -> Result<Bed> {
     ] {
         symlink(program, bin.join(name)).with_context(|| format!("link {name}"))?;
     }
+    let (postgres, redis) = databases::finish(site, &bin)?.unzip();
     let mut environment = site.environment();
     for (name, value) in &mut environment {
         if name == "PATH" {
@@ -190,6 +192,8 @@ fn finish(site: &Site) -> Result<Bed> {
             .holder
             .map(|holder| format!("/proc/{}/ns/net", holder.pid).into()),
         debian_versions: tools.debian.as_ref().map(Debian::versions).unwrap_or_default(),
+        postgres,
+        redis,
         holder: site.holder,
         environment,
     };

@@ -12,14 +12,18 @@ use super::cache::{self, Recipe, Workshop};
 use crate::{exec, interrupt};
 
 /// containerd runs pods with runc and the CNI plugins, kube-proxy runs `nft`, the bed runs `ip`,
-/// and busybox is what test pods are made of.
-const PACKAGES: [&str; 6] = [
+/// and busybox is what test pods are made of. The last four are databases, with their clients.
+const PACKAGES: [&str; 10] = [
     "containerd",
     "runc",
     "containernetworking-plugins",
     "nftables",
     "iproute2",
     "busybox-static",
+    "postgresql-15",
+    "postgresql-client-15",
+    "redis-server",
+    "redis-tools",
 ];
 const TITLE: &str = "getting Debian packages for the node (once per machine)";
 
@@ -30,6 +34,16 @@ pub struct Debian {
 }
 
 impl Debian {
+    /// The same, seen at another place.
+    pub fn seen_at(place: &str) -> Self {
+        Self { root: place.into() }
+    }
+
+    /// Where everything is.
+    pub fn place(&self) -> &Path {
+        &self.root
+    }
+
     /// A file of a package, by its absolute path on a machine that has it installed.
     pub fn file(&self, path: &str) -> PathBuf {
         self.root.join("root").join(path.trim_start_matches('/'))
