@@ -54,7 +54,7 @@ pub const GATE_CONTAINER: &str = "keystead-gate";
 pub const FILES_VOLUME: &str = "keystead";
 /// Volume only the sidecar mounts: env files, the readiness file.
 pub const PRIVATE_VOLUME: &str = "keystead-private";
-/// Volume with the projected service account token for Vault.
+/// Volume with the projected service account tokens.
 pub const TOKEN_VOLUME: &str = "keystead-token";
 
 /// Where applications find their files.
@@ -63,8 +63,16 @@ pub const FILES_DIR: &str = "/keystead";
 pub const PRIVATE_DIR: &str = "/keystead-private";
 /// Where the sidecar mounts [`TOKEN_VOLUME`].
 pub const TOKEN_DIR: &str = "/keystead-token";
-/// The token's file name in [`TOKEN_DIR`].
+/// In [`TOKEN_DIR`]: the token for Vault.
 pub const TOKEN_FILE: &str = "vault";
+/// In [`TOKEN_DIR`]: the token for the operator.
+pub const REPORT_TOKEN_FILE: &str = "operator";
+/// Audience of that token.
+pub const REPORT_AUDIENCE: &str = "keystead";
+/// Where the operator takes what sidecars say of their pods ([`crate::sidecar::PodReport`]).
+pub const REPORT_PATH: &str = "/v1/reports";
+/// Longest such message in bytes: no event has a longer note.
+pub const LONGEST_REPORT: usize = 1024;
 
 /// In [`PRIVATE_VOLUME`]: the variables of the binding, one `NAME='value'` after another.
 pub const ENV_FILE: &str = "env";

@@ -35,6 +35,60 @@ pub struct Config {
     /// the kubelet.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub exec: bool,
+    /// Who is told why the pod waits; nobody where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operator: Option<OperatorConfig>,
+}
+
+/// Where sidecars find the operator. They log in there with the token in [`crate::names::REPORT_TOKEN_FILE`].
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct OperatorConfig {
+    /// `https://host:port`.
+    pub address: String,
+    /// PEM certificates to trust, and no others.
+    pub ca: String,
+}
+
+/// What a sidecar says of its pod: the JSON body of a POST to [`crate::names::REPORT_PATH`]. Which pod that is
+/// stands in the token.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PodReport {
+    /// What it is about.
+    pub reason: PodReason,
+    /// One sentence for people, without control characters.
+    pub message: String,
+}
+
+/// What a sidecar may say. The names are the reasons of the pod's events.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+pub enum PodReason {
+    /// The pod waits for its secrets.
+    SecretsNotReady,
+    /// Files and variables stay as they were.
+    SecretsNotCurrent,
+    /// Access was taken away, and with it files.
+    SecretsTakenAway,
+    /// All is well again.
+    SecretsReady,
+}
+
+impl PodReason {
+    /// As events spell it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SecretsNotReady => "SecretsNotReady",
+            Self::SecretsNotCurrent => "SecretsNotCurrent",
+            Self::SecretsTakenAway => "SecretsTakenAway",
+            Self::SecretsReady => "SecretsReady",
+        }
+    }
+
+    /// Whether somebody should look.
+    pub const fn is_warning(self) -> bool {
+        !matches!(self, Self::SecretsReady)
+    }
 }
 
 /// The server, the login and where the values are.

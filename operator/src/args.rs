@@ -85,6 +85,9 @@ pub struct WebhookArgs {
     /// Where to serve the webhook.
     #[arg(long, env = "KEYSTEAD_WEBHOOK_LISTEN", default_value = "0.0.0.0:8443")]
     pub webhook_listen: SocketAddr,
+    /// Where to take what sidecars report of their pods; they call the service at the same port.
+    #[arg(long, env = "KEYSTEAD_REPORTS_LISTEN", default_value = "0.0.0.0:8444")]
+    pub reports_listen: SocketAddr,
     /// Image of the sidecars.
     #[arg(long, env = "KEYSTEAD_SIDECAR_IMAGE")]
     pub sidecar_image: Option<String>,

@@ -297,6 +297,7 @@ async fn serve(
     };
     let settings = webhook::Settings {
         listen: args.webhook_listen,
+        reports_listen: args.reports_listen,
         namespace: args.namespace.unwrap_or_default(),
         service: args.service.unwrap_or_default(),
         tls_secret: args.tls_secret,
@@ -309,6 +310,8 @@ async fn serve(
                 cpu: "100m".into(),
                 memory: "64Mi".into(),
             },
+            // Known when it listens.
+            operator: webhook::inject::Operator::default(),
         },
     };
     let directory = Arc::new(directory);

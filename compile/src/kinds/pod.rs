@@ -129,6 +129,7 @@ fn secrets_of(
         refresh_millis: u64::try_from(defaults.refresh.value.as_millis()).unwrap_or(u64::MAX),
         once: false,
         exec: false,
+        operator: None,
     };
     Ok(PodSecrets {
         config,

@@ -182,12 +182,16 @@ pub(crate) fn serving(rig: &Rig<'_>, service: &str, port: u16, sidecar: &str) ->
 pub(crate) fn webhook_arguments(rig: &Rig<'_>, service: &str, port: u16, sidecar: &str) -> Vec<String> {
     let configuration = format!("{RELEASE}.{}", rig.id);
     let listen = format!("127.0.0.1:{port}");
+    // Where pods reach it, on a bed that has any.
+    let node = rig.stage.bed().and_then(|bed| bed.node_address.as_deref());
+    let reports = format!("{}:0", node.unwrap_or("127.0.0.1"));
     let arguments = [
         ["--namespace", &rig.id],
         ["--service", service],
         ["--webhook-configuration", &configuration],
         ["--validating-webhook-configuration", &configuration],
         ["--webhook-listen", &listen],
+        ["--reports-listen", &reports],
         ["--sidecar-image", sidecar],
     ];
     arguments.concat().into_iter().map(str::to_owned).collect()

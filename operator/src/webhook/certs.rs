@@ -12,6 +12,7 @@ pub use self::material::Material;
 pub use self::plan::{Plan, plan};
 
 use super::Settings;
+use super::inject::Operator;
 use super::tls::{self, Reloadable};
 use jiff::Timestamp;
 use k8s_openapi::api::admissionregistration::v1::{
@@ -35,6 +36,8 @@ pub(super) struct Keeper {
     pub(super) client: Client,
     pub(super) certificate: Arc<Reloadable>,
     pub(super) names: Names,
+    /// Told whom sidecars are to trust.
+    pub(super) operator: Operator,
     /// True while there is a certificate to serve.
     pub(super) served: Condition,
     /// True once the API server was told whom to trust.
@@ -151,6 +154,7 @@ impl Keeper {
     async fn pass(&self) -> Result<(), Error> {
         let material = self.agree().await?;
         let told = self.tell(&material.ca_crt).await;
+        self.operator.trust(&material.ca_crt);
         let name = self.names.secret_name();
         self.certificate
             .replace(&material.tls_crt, &material.tls_key)

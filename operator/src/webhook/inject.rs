@@ -2,6 +2,7 @@
 //! that would drop fields newer than the types.
 
 mod on_change;
+mod operator;
 mod patch;
 mod pod;
 mod sidecar;
@@ -9,6 +10,7 @@ mod sidecar;
 pub(in crate::webhook) mod tests;
 mod way;
 
+pub use self::operator::Operator;
 pub use self::patch::Operation;
 use self::patch::Patch;
 use self::pod::{Container, Pod};
@@ -19,7 +21,7 @@ use keystead_crds::{names, sidecar::Config};
 use serde_json::{Value, json};
 
 /// What every sidecar has alike.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// The sidecar's image.
     pub image: String,
@@ -29,6 +31,8 @@ pub struct Settings {
     /// it has no limit. The pages of both its volumes count on this memory, and with too little CPU its
     /// start takes seconds.
     pub guaranteed: Requests,
+    /// Whom it tells why its pod waits.
+    pub operator: Operator,
 }
 
 /// Why a pod can't be served: a sentence for people that says what to do.

@@ -15,6 +15,8 @@ pub(super) struct Metrics {
     pub(super) expiry: IntGaugeVec,
     /// Passes over the certificates that failed.
     pub(super) certificate_failures: IntCounter,
+    /// What sidecars said of their pods, by outcome.
+    pub(super) reports: IntCounterVec,
 }
 
 impl Metrics {
@@ -42,12 +44,20 @@ impl Metrics {
                 "keystead_webhook_certificate_failures_total",
                 "Passes over the webhook's certificates that failed.",
             )?,
+            reports: IntCounterVec::new(
+                Opts::new(
+                    "keystead_pod_reports_total",
+                    "What sidecars said of their pods, to be events.",
+                ),
+                &["outcome"],
+            )?,
         };
-        let all: [Box<dyn Collector>; 4] = [
+        let all: [Box<dyn Collector>; 5] = [
             Box::new(metrics.requests.clone()),
             Box::new(metrics.duration.clone()),
             Box::new(metrics.expiry.clone()),
             Box::new(metrics.certificate_failures.clone()),
+            Box::new(metrics.reports.clone()),
         ];
         all.into_iter()
             .try_for_each(|collector| registry.register(collector))?;

@@ -1,9 +1,12 @@
 //! The admission webhook: gives pods their sidecar, and looks at what is declared. It answers from
-//! memory; only to ask who may be a tenant does it call the API server.
+//! memory; only to ask who may be a tenant does it call the API server. Beside it, sidecars report on their
+//! pods.
 
 pub mod certs;
+mod https;
 pub mod inject;
 mod metrics;
+mod reports;
 pub mod review;
 pub mod server;
 pub mod tls;
@@ -57,6 +60,8 @@ pub enum Lookup {
 pub struct Settings {
     /// Where to listen, with TLS.
     pub listen: SocketAddr,
+    /// Where to listen for what sidecars report; the service has the same port for it.
+    pub reports_listen: SocketAddr,
     /// The namespace Keystead runs in.
     pub namespace: String,
     /// The service the API server calls.
@@ -75,7 +80,7 @@ pub struct Settings {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The port is taken, or the address is not ours.
-    #[error("failed to listen on {address} for the webhook")]
+    #[error("failed to listen on {address} for the webhook or for sidecars")]
     Bind {
         /// Where.
         address: SocketAddr,
@@ -101,36 +106,54 @@ pub async fn run(
     shutdown: Shutdown,
 ) -> Result<(), Error> {
     let metrics = Metrics::register(registry).map_err(Error::Metrics)?;
-    let address = settings.listen;
-    let listener = TcpListener::bind(address)
-        .await
-        .map_err(|source| Error::Bind { address, source })?;
+    let (listener, _) = bind(settings.listen).await?;
+    let (reports, reports_port) = bind(settings.reports_listen).await?;
     let certificate = Arc::new(tls::Reloadable::default());
     let config = tls::server_config(Arc::clone(&certificate)).map_err(Error::Tls)?;
+    let operator = inject::Operator::new(&settings.service, &settings.namespace, reports_port);
     let keeper = certs::Keeper {
         client: client.clone(),
         certificate,
         names: certs::Names::from(&settings),
+        operator: operator.clone(),
         served: readiness.register("webhook certificate"),
         trusted: readiness.register("webhook configuration"),
         expiry: metrics.expiry.clone(),
         failures: metrics.certificate_failures.clone(),
     };
+    let reporters = reports::Handler::new(client.clone(), metrics.reports.clone());
     let handlers = server::Handlers {
         validate: validate::Handler {
             directory: Arc::clone(&directory),
-            client,
+            client: client.clone(),
             metrics: metrics.clone(),
         },
         inject: review::Handler {
             directory,
-            sidecar: settings.sidecar,
+            sidecar: inject::Settings {
+                operator,
+                ..settings.sidecar
+            },
             metrics,
         },
     };
+    let config = Arc::new(config);
     tokio::join!(
         keeper.run(shutdown.clone()),
-        server::serve(listener, Arc::new(config), Arc::new(handlers), shutdown),
+        server::serve(
+            listener,
+            Arc::clone(&config),
+            Arc::new(handlers),
+            shutdown.clone()
+        ),
+        reports::serve(reports, config, Arc::new(reporters), shutdown),
     );
     Ok(())
+}
+
+async fn bind(address: SocketAddr) -> Result<(TcpListener, u16), Error> {
+    let failed = |source| Error::Bind { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let port = listener.local_addr().map_err(failed)?.port();
+    Ok((listener, port))
 }

@@ -1,24 +1,19 @@
-//! The webhook's HTTPS server: warp's filters behind an accept loop of our own, because warp has no
-//! TLS of its own.
+//! The webhook's HTTPS server: its routes, and how much it takes in.
 
 mod body;
 
 use self::body::{Bodies, Missing};
+use super::https::{self, Clients};
 use super::wire::Malformed;
 use super::{review, validate};
 use futures::Stream;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use keystead_runtime::shutdown::Shutdown;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{sleep, timeout};
-use tokio_rustls::TlsAcceptor;
+use tokio::net::TcpListener;
 use warp::http::{HeaderValue, Response, StatusCode, header};
 use warp::hyper::body::Buf;
 use warp::{Filter, Rejection, Reply};
@@ -52,56 +47,12 @@ pub(super) async fn serve(
     handlers: Arc<Handlers>,
     shutdown: Shutdown,
 ) {
-    let acceptor = TlsAcceptor::from(config);
-    let filter = routes(handlers);
-    let graceful = GracefulShutdown::new();
-    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    loop {
-        let (stream, slot) = tokio::select! {
-            accepted = accept(&listener, &slots) => accepted,
-            () = shutdown.requested() => break,
-        };
-        let (acceptor, filter, watcher) = (acceptor.clone(), filter.clone(), graceful.watcher());
-        tokio::spawn(async move {
-            let _slot = slot;
-            let Ok(Ok(stream)) = timeout(HANDSHAKE, acceptor.accept(stream)).await else {
-                return;
-            };
-            let service = TowerToHyperService::new(warp::service(filter));
-            let builder = builder();
-            let connection = builder
-                .serve_connection(TokioIo::new(stream), service)
-                .into_owned();
-            if let Err(error) = watcher.watch(connection).await {
-                tracing::debug!(%error, "connection to the webhook ended");
-            }
-        });
-    }
-    drop(listener);
-    if timeout(DRAIN, graceful.shutdown()).await.is_err() {
-        tracing::warn!("gave up on connections to the webhook that did not end");
-    }
-}
-
-/// The next connection, when there is room for one.
-async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> (TcpStream, OwnedSemaphorePermit) {
-    loop {
-        let Ok(slot) = Arc::clone(slots).acquire_owned().await else {
-            // The semaphore is never closed.
-            std::future::pending().await
-        };
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                // Without it an answer in two segments waits for the other side's acknowledgement.
-                let _ = stream.set_nodelay(true);
-                return (stream, slot);
-            }
-            Err(error) => {
-                tracing::warn!(%error, "failed to accept a connection to the webhook");
-                sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
+    let clients = Clients {
+        of: "the webhook",
+        connections: MAX_CONNECTIONS,
+        life: None,
+    };
+    https::serve(listener, config, builder(), clients, routes(handlers), shutdown).await;
 }
 
 fn builder() -> auto::Builder<TokioExecutor> {
@@ -218,14 +169,9 @@ const HELD: usize = body::SMALL * body::SMALL_AT_ONCE
     + MAX_CONNECTIONS * (WINDOW as usize + STREAMS as usize * HEADERS_SIZE as usize + 2 * BUFFER);
 const _: () = assert!(HELD <= 128 << 20);
 
-const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Also how long an idle connection of HTTP/1 may stay.
 const HEADERS: Duration = Duration::from_mins(1);
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
-/// The API server waits for an answer no longer than this.
-const DRAIN: Duration = Duration::from_secs(5);
-/// Out of file descriptors, most likely: they come back.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
 mod tests;

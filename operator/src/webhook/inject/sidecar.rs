@@ -25,6 +25,7 @@ pub(super) fn containers(
         file_mode: owner.file_mode,
         once: way.once,
         exec: way.execs(),
+        operator: settings.operator.config(),
         ..secrets.config
     };
     let serves = !way.once && !pod.has_host_network();
@@ -102,15 +103,18 @@ pub(super) fn files_mount(read_only: bool) -> Value {
 pub(super) fn volumes(audience: &str) -> Vec<Value> {
     let memory =
         |name: &str, size: &str| json!({"name": name, "emptyDir": {"medium": "Memory", "sizeLimit": size}});
-    let token = json!({
-        "audience": audience,
-        "expirationSeconds": TOKEN_SECONDS,
-        "path": names::TOKEN_FILE,
-    });
+    let token = |audience: &str, path: &str| {
+        let token = json!({"audience": audience, "expirationSeconds": TOKEN_SECONDS, "path": path});
+        json!({"serviceAccountToken": token})
+    };
+    let tokens = [
+        token(audience, names::TOKEN_FILE),
+        token(names::REPORT_AUDIENCE, names::REPORT_TOKEN_FILE),
+    ];
     vec![
         memory(names::FILES_VOLUME, FILES_SIZE),
         memory(names::PRIVATE_VOLUME, PRIVATE_SIZE),
-        json!({"name": names::TOKEN_VOLUME, "projected": {"sources": [{"serviceAccountToken": token}]}}),
+        json!({"name": names::TOKEN_VOLUME, "projected": {"sources": tokens}}),
     ]
 }
 

@@ -50,6 +50,7 @@ pub(in crate::webhook) fn secrets() -> PodSecrets {
         refresh_millis: 60_000,
         once: false,
         exec: false,
+        operator: None,
     };
     PodSecrets {
         config,
@@ -83,10 +84,13 @@ fn requests(cpu: &str, memory: &str) -> Requests {
 }
 
 pub(in crate::webhook) fn settings() -> Settings {
+    let operator = Operator::new("keystead", "keystead-system", 8444);
+    operator.trust(b"CA");
     Settings {
         image: "keystead.test/sidecar:1".to_owned(),
         image_pull_policy: Some("Never".to_owned()),
         guaranteed: requests("50m", "64Mi"),
+        operator,
     }
 }
 
@@ -126,8 +130,10 @@ fn a_plain_pod_gets_all_of_it() {
     });
     let mut expected_config = secrets().config;
     expected_config.file_mode = 0o444;
+    expected_config.operator = settings().operator.config();
     let key = json!({"volumeName": "keystead-private", "path": "env", "key": "HUBSPOT_API_KEY"});
-    let token = json!({"audience": "vault", "expirationSeconds": 600, "path": "vault"});
+    let token = |audience, path| json!({"serviceAccountToken": {"audience": audience, "expirationSeconds": 600, "path": path}});
+    let tokens = [token("vault", "vault"), token("keystead", "operator")];
     let expected = json!({
         "metadata": {"generateName": "web-", "annotations": {"keystead.dev/injected": "web,more"}},
         "spec": {
@@ -175,7 +181,7 @@ fn a_plain_pod_gets_all_of_it() {
             "volumes": [
                 {"name": "keystead", "emptyDir": {"medium": "Memory", "sizeLimit": "32Mi"}},
                 {"name": "keystead-private", "emptyDir": {"medium": "Memory", "sizeLimit": "8Mi"}},
-                {"name": "keystead-token", "projected": {"sources": [{"serviceAccountToken": token}]}},
+                {"name": "keystead-token", "projected": {"sources": tokens}},
             ],
         },
     });

@@ -1,4 +1,5 @@
 use super::super::certs::Material;
+use super::super::https::DRAIN;
 use super::super::review::tests::{self as reviews, review};
 use super::super::tls::{self, Reloadable};
 use super::*;
@@ -8,7 +9,9 @@ use rustls::{ClientConfig, RootCertStore};
 use std::io;
 use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
