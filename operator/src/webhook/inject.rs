@@ -13,7 +13,8 @@ mod way;
 pub use self::operator::Operator;
 pub use self::patch::Operation;
 use self::patch::Patch;
-use self::pod::{Container, Pod};
+pub use self::pod::Pod;
+use self::pod::{Annotated, Container};
 use self::way::{Gate, Way};
 use keystead_compile::kinds::defaults::Requests;
 pub use keystead_compile::kinds::pod::PodSecrets;
@@ -40,43 +41,35 @@ pub struct Settings {
 #[error("{0}")]
 pub struct Refusal(String);
 
-/// Whether the pod needs nothing: it has it already, or is a mirror pod, which the kubelet made from a
-/// file, and no patch would reach that.
-pub fn is_settled(pod: &Value) -> bool {
-    Pod::parse(pod).is_ok_and(|pod| pod.is_settled())
-}
-
-/// What to add to the pod. Nothing for one that [needs nothing](is_settled).
-pub fn plan(pod: &Value, mut secrets: PodSecrets, settings: &Settings) -> Result<Vec<Operation>, Refusal> {
-    let pod = Pod::parse(pod)?;
+/// What to add to the pod. Nothing for one that [needs nothing](Pod::is_settled).
+pub fn plan(pod: &Pod<'_>, mut secrets: PodSecrets, settings: &Settings) -> Result<Vec<Operation>, Refusal> {
     if pod.is_settled() {
         return Ok(Vec::new());
     }
     let way = Way::of(&secrets);
     let place = pod.place(way.first);
-    admit(&pod, &secrets, way)?;
-    on_change::settle(&pod, &mut secrets.config)?;
+    admit(pod, &secrets, way)?;
+    on_change::settle(pod, &mut secrets.config)?;
 
     let mut patch = Patch::default();
     let variables = variables(&secrets.config, way);
-    for container in pod.after(place) {
-        let at = &container.path;
+    for (at, container) in pod.after(place) {
         if !variables.is_empty() {
-            let exists = container.has("env").then_some(0);
-            patch.insert(at, "env", exists, variables.clone());
+            let exists = container.has_env().then_some(0);
+            patch.insert(&at, "env", exists, variables.clone());
         }
         let mounts = vec![sidecar::files_mount(true)];
-        patch.append(at, "volumeMounts", container.has("volumeMounts"), mounts);
+        patch.append(&at, "volumeMounts", container.has_mounts(), mounts);
         if let (true, Some(command)) = (way.execs(), container.command()) {
             patch.add(format!("{at}/command"), way.start(command));
         }
     }
     let volumes = sidecar::volumes(&secrets.audience);
-    patch.append("/spec", "volumes", pod.has("volumes"), volumes);
-    annotate(&mut patch, &pod, &secrets.bindings);
+    patch.append("/spec", "volumes", pod.has_volumes(), volumes);
+    annotate(&mut patch, pod, &secrets.bindings);
     // Last, because it shifts the indices of the pod's own init containers.
-    let ours = sidecar::containers(&pod, secrets, way, settings)?;
-    let exists = pod.has("initContainers").then_some(place);
+    let ours = sidecar::containers(pod, secrets, way, settings)?;
+    let exists = pod.has_init_containers().then_some(place);
     patch.insert("/spec", "initContainers", exists, ours);
     Ok(patch.finish())
 }
@@ -106,11 +99,11 @@ fn admit(pod: &Pod<'_>, secrets: &PodSecrets, way: Way) -> Result<(), Refusal> {
         admit_ports(pod, container)
     })?;
     let mut after = pod.after(pod.place(way.first));
-    after.try_for_each(|container| way.admit(container, secrets))
+    after.try_for_each(|(_, container)| way.admit(container, secrets))
 }
 
 fn admit_container(container: &Container<'_>, secrets: &PodSecrets) -> Result<(), Refusal> {
-    let name = container.name;
+    let name = &*container.name;
     if [names::CONTAINER, names::GATE_CONTAINER].contains(&name) {
         return Err(Refusal(format!(
             "the pod has a container named {name} of its own, the name of one of Keystead's: rename it"
@@ -141,7 +134,7 @@ fn admit_container(container: &Container<'_>, secrets: &PodSecrets) -> Result<()
 /// it valid and give the container the sidecar's tokens and everybody's variables.
 fn admit_volumes(container: &Container<'_>) -> Result<(), Refusal> {
     let own = |volume: &&str| [names::PRIVATE_VOLUME, names::TOKEN_VOLUME].contains(volume);
-    let name = container.name;
+    let name = &*container.name;
     if let Some(volume) = container.mounted_volumes().find(own) {
         return Err(Refusal(format!(
             "container {name} mounts the volume {volume}, which only Keystead's sidecar may see: \
@@ -161,13 +154,13 @@ fn admit_volumes(container: &Container<'_>) -> Result<(), Refusal> {
 /// Containers of a pod share its ports; the sidecar takes one, unless they are the host's.
 fn admit_ports(pod: &Pod<'_>, container: &Container<'_>) -> Result<(), Refusal> {
     let taken = names::SIDECAR_PORT;
-    if pod.has_host_network() || container.tcp_ports().all(|port| port != u64::from(taken)) {
+    if pod.has_host_network() || container.tcp_ports().all(|port| port != i64::from(taken)) {
         return Ok(());
     }
     Err(Refusal(format!(
         "container {} declares port {taken}, which Keystead's sidecar takes in the pod: let the container \
          listen on another port",
-        container.name
+        &*container.name
     )))
 }
 
@@ -197,20 +190,19 @@ fn from_file(name: &str, path: &str, key: &str) -> Value {
 
 fn annotate(patch: &mut Patch, pod: &Pod<'_>, bindings: &[String]) {
     let bindings = bindings.join(",");
-    match (pod.metadata, pod.annotations) {
-        (Some(_), Some(_)) => {
+    let (at, value) = match pod.annotated() {
+        Annotated::Yes => {
             let key = patch::escape(names::INJECTED_ANNOTATION);
-            patch.add(format!("/metadata/annotations/{key}"), json!(bindings));
+            (format!("/metadata/annotations/{key}"), json!(bindings))
         }
-        (Some(_), None) => {
-            patch.add(
-                "/metadata/annotations".to_owned(),
-                json!({names::INJECTED_ANNOTATION: bindings}),
-            );
-        }
-        (None, _) => {
-            let annotations = json!({"annotations": {names::INJECTED_ANNOTATION: bindings}});
-            patch.add("/metadata".to_owned(), annotations);
-        }
-    }
+        Annotated::No => (
+            "/metadata/annotations".to_owned(),
+            json!({names::INJECTED_ANNOTATION: bindings}),
+        ),
+        Annotated::Bare => (
+            "/metadata".to_owned(),
+            json!({"annotations": {names::INJECTED_ANNOTATION: bindings}}),
+        ),
+    };
+    patch.add(at, value);
 }

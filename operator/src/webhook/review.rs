@@ -1,6 +1,6 @@
 //! Reviews of new pods: what comes in, what is decided, what goes out.
 
-use super::inject::{self, Operation};
+use super::inject::{self, Operation, Pod, Refusal};
 use super::metrics::Metrics;
 use super::wire::{FORBIDDEN, Incoming, Malformed, Response, UNAVAILABLE};
 use super::{Directory, Lookup};
@@ -8,8 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use keystead_crds::names;
 use serde::Deserialize;
-use serde_json::Value;
-use std::collections::BTreeMap;
+use serde_json::value::RawValue;
 use std::fmt;
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -49,41 +48,36 @@ pub struct Handler {
 
 /// What the API server asks. Our own struct: the pod stays raw.
 #[derive(Debug, Deserialize)]
-pub struct Request {
+struct Request<'a> {
     uid: String,
     /// The pod itself need not say: one made by `generateName` has neither name nor namespace.
     #[serde(default)]
     namespace: String,
     #[serde(default)]
     operation: String,
-    #[serde(default)]
-    object: Value,
+    #[serde(borrow)]
+    object: Option<&'a RawValue>,
 }
 
-/// Decides about one pod. Pure.
-pub fn decide(
+/// Decides about one new pod. Pure.
+fn decide(
     entry: Entry,
-    request: &Request,
+    namespace: &str,
+    pod: &Pod<'_>,
     directory: &dyn Directory,
     sidecar: &inject::Settings,
 ) -> Decision {
-    if request.operation != "CREATE" {
-        return Decision::Leave;
-    }
     // Before the directory is asked: whatever it says of the account, there is nothing to be done.
-    if inject::is_settled(&request.object) {
+    if pod.is_settled() {
         return Decision::Leave;
     }
-    let (namespace, account) = (&request.namespace, service_account(&request.object));
-    let lookup = directory.secrets_for(namespace, account, &labels(&request.object));
+    let account = pod.service_account();
+    let lookup = directory.secrets_for(namespace, account, pod.labels());
     match (lookup, entry) {
-        (Lookup::Found(secrets), _) => match inject::plan(&request.object, *secrets, sidecar) {
+        (Lookup::Found(secrets), _) => match inject::plan(pod, *secrets, sidecar) {
             Ok(patch) if patch.is_empty() => Decision::Leave,
             Ok(patch) => Decision::Inject(patch),
-            Err(refusal) => Decision::Refuse {
-                code: FORBIDDEN,
-                message: refusal.to_string(),
-            },
+            Err(refusal) => Decision::from(refusal),
         },
         (Lookup::Elsewhere, _) | (Lookup::NoBinding | Lookup::Unselected(_), Entry::Namespace) => {
             Decision::Leave
@@ -118,24 +112,6 @@ pub fn decide(
     }
 }
 
-/// The account a pod runs as. The API server fills it in before it asks, so the default is for others.
-fn service_account(pod: &Value) -> &str {
-    let spec = pod.get("spec");
-    let name = spec
-        .and_then(|spec| spec.get("serviceAccountName"))
-        .and_then(Value::as_str);
-    name.filter(|name| !name.is_empty()).unwrap_or("default")
-}
-
-/// The pod's labels.
-fn labels(pod: &Value) -> BTreeMap<String, String> {
-    let labels = pod.pointer("/metadata/labels").and_then(Value::as_object);
-    let labels = labels.into_iter().flatten();
-    labels
-        .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
-        .collect()
-}
-
 // === impl Handler ===
 
 impl Handler {
@@ -150,14 +126,24 @@ impl Handler {
             Malformed(error)
         })?;
         let request = request.request;
-        let decision = decide(entry, &request, &*self.directory, &self.sidecar);
+        let pod = request.pod();
+        let decision = match &pod {
+            Ok(Some(pod)) => decide(entry, &request.namespace, pod, &*self.directory, &self.sidecar),
+            Ok(None) => Decision::Leave,
+            Err(refusal) => Decision::from(refusal.clone()),
+        };
         let answer = render(&request.uid, &decision)?;
         self.metrics
             .requests
             .with_label_values(&[entry.as_str(), decision.outcome()])
             .inc();
         self.metrics.duration.observe(begun.elapsed().as_secs_f64());
-        let (namespace, account) = (&request.namespace, service_account(&request.object));
+        let account = pod
+            .as_ref()
+            .ok()
+            .and_then(Option::as_ref)
+            .map(Pod::service_account);
+        let namespace = &request.namespace;
         let outcome = decision.outcome();
         match &decision {
             Decision::Refuse { message, .. } => {
@@ -179,6 +165,16 @@ impl fmt::Debug for Handler {
     }
 }
 
+// === impl Request ===
+
+impl Request<'_> {
+    /// The pod that is to be made; none where the request is about anything else.
+    fn pod(&self) -> Result<Option<Pod<'_>>, Refusal> {
+        let object = self.object.filter(|_| self.operation == "CREATE");
+        object.map(|object| Pod::parse(object.get())).transpose()
+    }
+}
+
 // === impl Entry ===
 
 impl Entry {
@@ -197,6 +193,15 @@ impl fmt::Display for Entry {
 }
 
 // === impl Decision ===
+
+impl From<Refusal> for Decision {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refuse {
+            code: FORBIDDEN,
+            message: refusal.to_string(),
+        }
+    }
+}
 
 impl Decision {
     const fn outcome(&self) -> &'static str {

@@ -18,7 +18,7 @@ pub(super) fn settle(pod: &Pod<'_>, config: &mut Config) -> Result<(), Refusal> 
             Some(OnChange::Signal { name, container }) => {
                 let found = receiver(pod, container.as_deref());
                 let found = found.map_err(|why| refused(format!("{} {why}", name.as_str())))?;
-                *container = Some(found.name.to_owned());
+                *container = Some(found.name.to_string());
             }
             Some(OnChange::Http { port, .. }) if pod.has_host_network() => {
                 return Err(refused(format!(
@@ -45,11 +45,11 @@ fn receiver<'a, 'p>(pod: &'a Pod<'p>, wanted: Option<&str>) -> Result<&'a Contai
     let running: Vec<&Container<'_>> = pod.running_containers().collect();
     let names = running
         .iter()
-        .map(|container| container.name)
+        .map(|container| &*container.name)
         .collect::<Vec<_>>()
         .join(", ");
     let found = match (wanted, &*running) {
-        (Some(wanted), _) => running.into_iter().find(|container| container.name == wanted),
+        (Some(wanted), _) => running.into_iter().find(|container| *container.name == *wanted),
         (None, [only]) => Some(*only),
         (None, _) => {
             return Err(format!(
@@ -67,6 +67,6 @@ fn receiver<'a, 'p>(pod: &'a Pod<'p>, wanted: Option<&str>) -> Result<&'a Contai
     Err(format!(
         "may only be sent to processes of the sidecar's own user: set one runAsUser other than 0 for all of the \
          pod's containers, {} too",
-        found.name
+        &*found.name
     ))
 }

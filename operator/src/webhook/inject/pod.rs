@@ -1,121 +1,260 @@
-//! What injection must know of a pod, read from its JSON.
+//! What injection must know of a pod: a view of its JSON that borrows from it, and that nothing is
+//! written back from.
 
 use super::Refusal;
 use keystead_crds::names;
-use serde_json::{Map, Value};
+use serde::Deserialize;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::ops::Deref;
 
-type Object = Map<String, Value>;
+/// A pod. Fields that are missing are as good as null, as everywhere in Kubernetes.
+#[derive(Debug, Default, Deserialize)]
+pub struct Pod<'a> {
+    #[serde(borrow)]
+    metadata: Option<Metadata<'a>>,
+    #[serde(borrow)]
+    spec: Spec<'a>,
+}
 
-/// A pod whose lists are lists and whose containers are objects, so that every path into it holds.
-#[derive(Debug)]
-pub(super) struct Pod<'a> {
-    pub(super) metadata: Option<&'a Object>,
-    pub(super) annotations: Option<&'a Object>,
-    pub(super) containers: Vec<Container<'a>>,
-    pub(super) init_containers: Vec<Container<'a>>,
-    spec: &'a Object,
-    volumes: &'a [Value],
+#[derive(Debug, Deserialize)]
+struct Metadata<'a> {
+    labels: Option<BTreeMap<String, String>>,
+    #[serde(borrow)]
+    annotations: Option<Texts<'a>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Spec<'a> {
+    #[serde(borrow)]
+    containers: Option<Vec<Container<'a>>>,
+    #[serde(borrow)]
+    init_containers: Option<Vec<Container<'a>>>,
+    #[serde(borrow)]
+    volumes: Option<Vec<Named<'a>>>,
+    #[serde(borrow)]
+    service_account_name: Option<Text<'a>>,
+    #[serde(borrow)]
+    os: Option<Named<'a>>,
+    #[serde(borrow)]
+    node_selector: Option<Texts<'a>>,
+    host_network: Option<bool>,
+    share_process_namespace: Option<bool>,
+    security_context: Option<SecurityContext>,
+    #[serde(borrow)]
+    resources: Option<Resources<'a>>,
 }
 
 /// One container or init container.
-#[derive(Debug)]
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Container<'a> {
-    /// JSON pointer to it.
-    pub(super) path: String,
-    pub(super) name: &'a str,
-    fields: &'a Object,
-    env: &'a [Value],
-    mounts: &'a [Value],
-    ports: &'a [Value],
+    #[serde(borrow, default)]
+    pub(super) name: Text<'a>,
+    #[serde(borrow)]
+    command: Option<Vec<Text<'a>>>,
+    #[serde(borrow)]
+    env: Option<Vec<Variable<'a>>>,
+    #[serde(borrow)]
+    volume_mounts: Option<Vec<Mount<'a>>>,
+    #[serde(borrow)]
+    ports: Option<Vec<Port<'a>>>,
+    #[serde(borrow)]
+    resources: Option<Resources<'a>>,
+    #[serde(borrow)]
+    restart_policy: Option<Text<'a>>,
+    security_context: Option<SecurityContext>,
+}
+
+/// Whether a pod has annotations to add to.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Annotated {
+    /// It has no metadata even.
+    Bare,
+    No,
+    Yes,
+}
+
+/// A text, and where nothing in it is escaped, a part of what was sent.
+#[derive(Debug, Default, Deserialize, Eq, Ord, PartialEq, PartialOrd)]
+#[serde(transparent)]
+pub(super) struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+type Texts<'a> = BTreeMap<Text<'a>, Text<'a>>;
+
+#[derive(Debug, Deserialize)]
+struct Named<'a> {
+    #[serde(borrow)]
+    name: Option<Text<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Mount<'a> {
+    #[serde(borrow)]
+    name: Option<Text<'a>>,
+    #[serde(borrow)]
+    mount_path: Option<Text<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Variable<'a> {
+    #[serde(borrow)]
+    name: Option<Text<'a>>,
+    #[serde(borrow)]
+    value_from: Option<Origin<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Origin<'a> {
+    #[serde(borrow)]
+    file_key_ref: Option<EnvFile<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct EnvFile<'a> {
+    #[serde(borrow)]
+    volume_name: Option<Text<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Port<'a> {
+    container_port: Option<i64>,
+    #[serde(borrow)]
+    protocol: Option<Text<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Resources<'a> {
+    #[serde(borrow)]
+    requests: Option<Texts<'a>>,
+    #[serde(borrow)]
+    limits: Option<Texts<'a>>,
+}
+
+/// Of a pod or of a container: both say who runs.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SecurityContext {
+    run_as_user: Option<i64>,
+    fs_group: Option<i64>,
 }
 
 // === impl Pod ===
 
 impl<'a> Pod<'a> {
-    pub(super) fn parse(pod: &'a Value) -> Result<Self, Refusal> {
-        let pod = pod
-            .as_object()
-            .ok_or_else(|| Refusal("what was sent is not a pod".to_owned()))?;
-        let metadata = object(pod, "metadata")?;
-        let annotations = metadata.map_or(Ok(None), |metadata| object(metadata, "annotations"))?;
-        let spec = object(pod, "spec")?.ok_or_else(|| Refusal("the pod has no spec".to_owned()))?;
-        Ok(Self {
-            metadata,
-            annotations,
-            containers: Container::parse_all(spec, "containers")?,
-            init_containers: Container::parse_all(spec, "initContainers")?,
-            spec,
-            volumes: list(spec, "volumes")?,
+    /// Reads a pod. The error says where, and repeats nothing of what is there.
+    pub(in crate::webhook) fn parse(json: &'a str) -> Result<Self, Refusal> {
+        serde_json::from_str(json).map_err(|error| {
+            let (line, column) = (error.line(), error.column());
+            Refusal(format!(
+                "what was sent is not a pod: see its line {line}, column {column}"
+            ))
         })
     }
 
-    pub(super) fn is_settled(&self) -> bool {
-        self.is_mirror() || self.is_injected()
-    }
-
-    fn is_mirror(&self) -> bool {
-        self.annotations
-            .is_some_and(|all| all.contains_key(MIRROR_ANNOTATION))
+    /// Whether it needs nothing: it has it already, or is a mirror pod, which the kubelet made from a
+    /// file, and no patch would reach that.
+    pub(in crate::webhook) fn is_settled(&self) -> bool {
+        self.annotation(MIRROR_ANNOTATION).is_some() || self.is_injected()
     }
 
     /// Whether the webhook was here before: the API server may ask twice, and people copy pods.
     fn is_injected(&self) -> bool {
-        self.annotations
-            .is_some_and(|all| all.contains_key(names::INJECTED_ANNOTATION))
+        self.annotation(names::INJECTED_ANNOTATION).is_some()
             && self
-                .init_containers
+                .init_containers()
                 .iter()
-                .any(|container| container.name == names::CONTAINER)
+                .any(|container| *container.name == *names::CONTAINER)
+    }
+
+    pub(super) fn annotated(&self) -> Annotated {
+        match &self.metadata {
+            None => Annotated::Bare,
+            Some(metadata) if metadata.annotations.is_none() => Annotated::No,
+            Some(_) => Annotated::Yes,
+        }
+    }
+
+    fn annotation(&self, key: &'static str) -> Option<&str> {
+        let annotations = self.metadata.as_ref()?.annotations.as_ref()?;
+        annotations.get(&Text(Cow::Borrowed(key))).map(Deref::deref)
+    }
+
+    /// The account it runs as. The API server fills it in before it asks, so the default is for others.
+    pub(in crate::webhook) fn service_account(&self) -> &str {
+        let name = self.spec.service_account_name.as_deref();
+        name.filter(|name| !name.is_empty()).unwrap_or("default")
+    }
+
+    pub(in crate::webhook) fn labels(&self) -> &BTreeMap<String, String> {
+        let labels = self
+            .metadata
+            .as_ref()
+            .and_then(|metadata| metadata.labels.as_ref());
+        labels.unwrap_or(const { &BTreeMap::new() })
     }
 
     pub(super) fn is_windows(&self) -> bool {
-        let os = self.spec.get("os").and_then(|os| os.get("name"));
-        let node = self
-            .spec
-            .get("nodeSelector")
-            .and_then(|labels| labels.get("kubernetes.io/os"));
-        [os, node].into_iter().flatten().any(|name| name == "windows")
+        let os = self.spec.os.as_ref().and_then(|os| os.name.as_ref());
+        let selector = self.spec.node_selector.as_ref();
+        let node = selector.and_then(|labels| labels.get(&Text(Cow::Borrowed("kubernetes.io/os"))));
+        [os, node].into_iter().flatten().any(|name| **name == *"windows")
     }
 
     pub(super) fn has_host_network(&self) -> bool {
-        self.spec
-            .get("hostNetwork")
-            .and_then(Value::as_bool)
-            .unwrap_or(false)
+        self.spec.host_network.unwrap_or(false)
     }
 
     /// Whether its containers see each other's processes.
     pub(super) fn shares_processes(&self) -> bool {
-        let shares = self.spec.get("shareProcessNamespace").and_then(Value::as_bool);
-        shares.unwrap_or(false)
+        self.spec.share_process_namespace.unwrap_or(false)
     }
 
     pub(super) fn has_fs_group(&self) -> bool {
-        self.security_context("fsGroup").is_some()
+        let context = self.spec.security_context.as_ref();
+        context.is_some_and(|context| context.fs_group.is_some())
     }
 
-    /// Whether a list of the spec is there to add to.
-    pub(super) fn has(&self, field: &str) -> bool {
-        self.spec.get(field).is_some_and(|value| !value.is_null())
+    /// Whether there are volumes, or an empty list of them, to add to.
+    pub(super) fn has_volumes(&self) -> bool {
+        self.spec.volumes.is_some()
+    }
+
+    /// The same of init containers.
+    pub(super) fn has_init_containers(&self) -> bool {
+        self.spec.init_containers.is_some()
     }
 
     /// Resources of the pod as a whole, which bound the sum of its containers'.
     pub(super) fn has_own_resources(&self) -> bool {
-        let resources = self.spec.get("resources").and_then(Value::as_object);
-        resources.is_some_and(|resources| !resources.is_empty())
+        let is_some = |amounts: &Option<Texts<'_>>| amounts.as_ref().is_some_and(|all| !all.is_empty());
+        let resources = self.spec.resources.as_ref();
+        resources.is_some_and(|resources| is_some(&resources.requests) || is_some(&resources.limits))
+    }
+
+    pub(super) fn containers(&self) -> &[Container<'a>] {
+        self.spec.containers.as_deref().unwrap_or_default()
+    }
+
+    fn init_containers(&self) -> &[Container<'a>] {
+        self.spec.init_containers.as_deref().unwrap_or_default()
     }
 
     pub(super) fn all_containers(&self) -> impl Iterator<Item = &Container<'a>> {
-        self.containers.iter().chain(&self.init_containers)
+        self.containers().iter().chain(self.init_containers())
     }
 
     /// Those that run as long as the pod does.
     pub(super) fn running_containers(&self) -> impl Iterator<Item = &Container<'a>> {
-        let sidecars = self
-            .init_containers
-            .iter()
-            .filter(|container| container.is_sidecar());
-        self.containers.iter().chain(sidecars)
+        let init = self.init_containers().iter();
+        let sidecars = init.filter(|container| container.is_sidecar());
+        self.containers().iter().chain(sidecars)
     }
 
     /// Where our init container goes: before all others, or after the last native sidecar there is.
@@ -123,135 +262,103 @@ impl<'a> Pod<'a> {
         if first {
             return 0;
         }
-        let last = self.init_containers.iter().rposition(Container::is_sidecar);
+        let last = self.init_containers().iter().rposition(Container::is_sidecar);
         last.map_or(0, |index| index + 1)
     }
 
-    /// The containers that start after an init container at this place.
-    pub(super) fn after(&self, place: usize) -> impl Iterator<Item = &Container<'a>> {
-        self.containers
-            .iter()
-            .chain(self.init_containers.iter().skip(place))
+    /// The containers that start after an init container at this place, each with the JSON pointer to it.
+    pub(super) fn after(&self, place: usize) -> impl Iterator<Item = (String, &Container<'a>)> {
+        let at =
+            |field: &'static str| move |(index, container)| (format!("/spec/{field}/{index}"), container);
+        let containers = self.containers().iter().enumerate().map(at("containers"));
+        let init = self.init_containers().iter().enumerate().skip(place);
+        containers.chain(init.map(at("initContainers")))
     }
 
-    pub(super) fn volume_names(&self) -> impl Iterator<Item = &'a str> {
-        texts(self.volumes, "name")
+    pub(super) fn volume_names(&self) -> impl Iterator<Item = &str> {
+        let volumes = self.spec.volumes.as_deref().unwrap_or_default();
+        volumes.iter().filter_map(|volume| volume.name.as_deref())
     }
 
     /// Who a container runs as, where the pod says it; its image decides otherwise.
     pub(super) fn user(&self, container: &Container<'_>) -> Option<i64> {
-        let own = container
-            .fields
-            .get("securityContext")
-            .and_then(|context| context.get("runAsUser"));
-        own.filter(|user| !user.is_null())
-            .or_else(|| self.security_context("runAsUser"))?
-            .as_i64()
-    }
-
-    fn security_context(&self, field: &str) -> Option<&'a Value> {
-        self.spec
-            .get("securityContext")?
-            .get(field)
-            .filter(|value| !value.is_null())
+        let user = |context: &Option<SecurityContext>| context.as_ref()?.run_as_user;
+        user(&container.security_context).or_else(|| user(&self.spec.security_context))
     }
 }
 
 // === impl Container ===
 
-impl<'a> Container<'a> {
-    fn parse_all(spec: &'a Object, field: &str) -> Result<Vec<Self>, Refusal> {
-        let parse = |(index, value): (usize, &'a Value)| {
-            let path = format!("/spec/{field}/{index}");
-            let fields = value
-                .as_object()
-                .ok_or_else(|| Refusal(format!("{path} is not a container")))?;
-            Ok(Self {
-                path,
-                name: fields.get("name").and_then(Value::as_str).unwrap_or_default(),
-                fields,
-                env: list(fields, "env")?,
-                mounts: list(fields, "volumeMounts")?,
-                ports: list(fields, "ports")?,
-            })
-        };
-        list(spec, field)?.iter().enumerate().map(parse).collect()
-    }
-
+impl Container<'_> {
     /// Whether it is an init container that goes on beside the others.
     fn is_sidecar(&self) -> bool {
-        self.fields
-            .get("restartPolicy")
-            .is_some_and(|policy| policy == "Always")
+        self.restart_policy.as_deref() == Some("Always")
     }
 
-    /// Whether a list of the container is there to add to.
-    pub(super) fn has(&self, field: &str) -> bool {
-        self.fields.get(field).is_some_and(|value| !value.is_null())
+    /// Whether there are variables, or an empty list of them, to add to.
+    pub(super) fn has_env(&self) -> bool {
+        self.env.is_some()
+    }
+
+    /// The same of mounts.
+    pub(super) fn has_mounts(&self) -> bool {
+        self.volume_mounts.is_some()
     }
 
     /// What it starts in place of its image's entrypoint; none where the image decides.
-    pub(super) fn command(&self) -> Option<&'a [Value]> {
-        let command = self.fields.get("command")?.as_array()?;
-        (!command.is_empty()).then_some(command)
+    pub(super) fn command(&self) -> Option<&[Text<'_>]> {
+        self.command.as_deref().filter(|command| !command.is_empty())
     }
 
-    pub(super) fn env_names(&self) -> impl Iterator<Item = &'a str> {
-        texts(self.env, "name")
+    pub(super) fn env_names(&self) -> impl Iterator<Item = &str> {
+        let env = self.env.iter().flatten();
+        env.filter_map(|variable| variable.name.as_deref())
     }
 
-    pub(super) fn mount_paths(&self) -> impl Iterator<Item = &'a str> {
-        texts(self.mounts, "mountPath")
+    pub(super) fn mount_paths(&self) -> impl Iterator<Item = &str> {
+        let mounts = self.volume_mounts.iter().flatten();
+        mounts.filter_map(|mount| mount.mount_path.as_deref())
     }
 
-    pub(super) fn mounted_volumes(&self) -> impl Iterator<Item = &'a str> {
-        texts(self.mounts, "name")
+    pub(super) fn mounted_volumes(&self) -> impl Iterator<Item = &str> {
+        let mounts = self.volume_mounts.iter().flatten();
+        mounts.filter_map(|mount| mount.name.as_deref())
     }
 
     /// The volumes with the files that variables are read from.
-    pub(super) fn env_volumes(&self) -> impl Iterator<Item = &'a str> {
-        let volume = |env: &'a Value| env.pointer("/valueFrom/fileKeyRef/volumeName")?.as_str();
-        self.env.iter().filter_map(volume)
+    pub(super) fn env_volumes(&self) -> impl Iterator<Item = &str> {
+        let origins = self.env.iter().flatten();
+        let origins = origins.filter_map(|variable| variable.value_from.as_ref());
+        let files = origins.filter_map(|origin| origin.file_key_ref.as_ref());
+        files.filter_map(|file| file.volume_name.as_deref())
     }
 
     /// What it says it listens on. Ports of other protocols are numbered apart.
-    pub(super) fn tcp_ports(&self) -> impl Iterator<Item = u64> {
-        let is_tcp = |port: &&Value| {
-            let protocol = port.get("protocol").and_then(Value::as_str).unwrap_or_default();
-            matches!(protocol, "" | "TCP")
-        };
-        let tcp = self.ports.iter().filter(is_tcp);
-        tcp.filter_map(|port| port.get("containerPort")?.as_u64())
+    pub(super) fn tcp_ports(&self) -> impl Iterator<Item = i64> {
+        let is_tcp = |port: &&Port<'_>| matches!(port.protocol.as_deref(), None | Some("" | "TCP"));
+        let tcp = self.ports.iter().flatten().filter(is_tcp);
+        tcp.filter_map(|port| port.container_port)
     }
 
     /// The container's request and limit of one resource.
-    pub(super) fn resource(&self, name: &str) -> (Option<&'a Value>, Option<&'a Value>) {
-        let resources = self.fields.get("resources");
-        let of = |kind: &str| resources?.get(kind)?.get(name);
-        (of("requests"), of("limits"))
+    pub(super) fn resource<'s>(&'s self, name: &'static str) -> (Option<&'s str>, Option<&'s str>) {
+        let resources = self.resources.as_ref();
+        let requests = resources.and_then(|resources| resources.requests.as_ref());
+        let limits = resources.and_then(|resources| resources.limits.as_ref());
+        let name = &Text(Cow::Borrowed(name));
+        let amount = |amounts: &'s Texts<'_>| amounts.get(name).map(Deref::deref);
+        (requests.and_then(amount), limits.and_then(amount))
     }
 }
 
-/// A field that is an object or missing; JSON's null is as good as missing.
-fn object<'a>(parent: &'a Object, field: &str) -> Result<Option<&'a Object>, Refusal> {
-    match parent.get(field) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::Object(object)) => Ok(Some(object)),
-        Some(_) => Err(Refusal(format!("the pod's {field} is not an object"))),
-    }
-}
+// === impl Text ===
 
-/// A field that is a list or missing.
-fn list<'a>(parent: &'a Object, field: &str) -> Result<&'a [Value], Refusal> {
-    match parent.get(field) {
-        None | Some(Value::Null) => Ok(&[]),
-        Some(Value::Array(items)) => Ok(items),
-        Some(_) => Err(Refusal(format!("the pod's {field} is not a list"))),
-    }
-}
+impl Deref for Text<'_> {
+    type Target = str;
 
-fn texts<'a>(items: &'a [Value], field: &'static str) -> impl Iterator<Item = &'a str> {
-    items.iter().filter_map(move |item| item.get(field)?.as_str())
+    fn deref(&self) -> &str {
+        &self.0
+    }
 }
 
 /// The kubelet's own annotation on what it shows of a static pod.

@@ -170,15 +170,11 @@ fn is_guaranteed(container: &Container<'_>) -> bool {
         .all(|name| match container.resource(name) {
             (None, Some(_)) => true,
             (Some(request), Some(limit)) => {
-                request == limit || amount(request).is_some_and(|r| Some(r) == amount(limit))
+                request == limit
+                    || quantity::parse(request).is_some_and(|r| Some(r) == quantity::parse(limit))
             }
             (_, None) => false,
         })
-}
-
-/// A quantity, so that `1` is `1000m`.
-fn amount(quantity: &Value) -> Option<u128> {
-    quantity::parse(quantity.as_str()?)
 }
 
 /// Refuses files whose own mode would keep them from the pod's containers.
@@ -212,7 +208,7 @@ impl Owner {
     /// With an fsGroup every container is in it. Where all run as one user so does the sidecar, which
     /// signals need too. Else anyone in the pod must be able to read.
     fn of(pod: &Pod<'_>) -> Self {
-        let shared = shared_user(pod, pod.containers.iter());
+        let shared = shared_user(pod, pod.containers().iter());
         let file_mode = if pod.has_fs_group() {
             0o440
         } else if shared.is_some() && shared_user(pod, pod.all_containers()) == shared {

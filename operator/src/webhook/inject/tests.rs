@@ -95,6 +95,11 @@ pub(in crate::webhook) fn settings() -> Settings {
 }
 
 /// The pod as it is after the webhook.
+/// What is added to a pod that is sent as this.
+fn plan(pod: &Value, secrets: PodSecrets, settings: &Settings) -> Result<Vec<Operation>, Refusal> {
+    super::plan(&Pod::parse(&pod.to_string())?, secrets, settings)
+}
+
 fn injected(pod: &Value) -> Result<Value, Refusal> {
     plan(pod, secrets(), &settings()).map(|operations| patched(pod, &operations))
 }

@@ -1,6 +1,6 @@
 //! How a pod gets its secrets: what its bindings ask for, by the means that the cluster has.
 
-use super::pod::Container;
+use super::pod::{Container, Text};
 use super::{PodSecrets, Refusal};
 use keystead_crds::common::SidecarMode;
 use keystead_crds::names;
@@ -68,13 +68,13 @@ impl Way {
     }
 
     /// The command that starts this one.
-    pub(super) fn start(self, command: &[Value]) -> Value {
+    pub(super) fn start(self, command: &[Text<'_>]) -> Value {
         let program = format!("{}/{}", names::FILES_DIR, names::PROGRAM_FILE);
         let anew = (self.start == Start::ExecAnew).then(|| json!("--restart"));
         let before = [json!(program), json!("exec")].into_iter().chain(anew);
         before
             .chain([json!("--")])
-            .chain(command.iter().cloned())
+            .chain(command.iter().map(|text| json!(**text)))
             .collect()
     }
 
@@ -84,7 +84,7 @@ impl Way {
         if !self.execs() || container.command().is_some() {
             return Ok(());
         }
-        let (name, bindings) = (container.name, secrets.bindings.join(", "));
+        let (name, bindings) = (&*container.name, secrets.bindings.join(", "));
         Err(Refusal(match &secrets.lacks_env_files {
             Some(lacks) if secrets.defaults.mode.value != SidecarMode::Exec => format!(
                 "container {name} can't be given its variables: {lacks}, so Keystead would have to start its \

@@ -2,7 +2,8 @@ use super::super::PodSecrets;
 use super::super::inject::tests::{secrets, settings};
 use super::*;
 use keystead_compile::World;
-use serde_json::json;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::sync::RwLockReadGuard;
 
 /// Knows one account in each state.
@@ -202,7 +203,7 @@ fn outcomes_are_counted() {
 #[test]
 fn a_pod_that_no_binding_selects_has_none() {
     let mut review = review(Some("web"));
-    review["request"]["object"]["metadata"]["labels"] = json!({"tier": "other", "odd": 1});
+    review["request"]["object"]["metadata"]["labels"] = json!({"tier": "other"});
     assert_eq!(
         answer(Entry::Namespace, &review),
         json!({"uid": "u1", "allowed": true})

@@ -60,13 +60,13 @@ fn what_can_not_be_served_is_refused_with_a_remedy() {
         ),
         (
             pod(json!({"volumes": {}}), web()),
-            "the pod's volumes is not a list",
+            "what was sent is not a pod: see its line 1, column",
         ),
         (
             json!({"spec": {"containers": ["c"]}}),
-            "/spec/containers/0 is not a container",
+            "what was sent is not a pod",
         ),
-        (json!({"metadata": {}}), "the pod has no spec"),
+        (json!({"metadata": {}}), "what was sent is not a pod"),
     ];
     for (pod, sentence) in cases {
         let message = refused(&pod);
