@@ -30,9 +30,7 @@ pub fn demo(options: Demo) -> Result<()> {
             !has_keystead(&bed),
             "this bed has heard the story already; start from nothing: cargo e2e down && cargo e2e demo"
         );
-        for program in programs::images(Path::new(programs::FOLDER))? {
-            bed.import_image(&program.tar)?;
-        }
+        programs::import(&bed)?;
         Site::Bed(Box::new(bed))
     };
     let stage = Stage::new(site, true, programs::cli()?);

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::bed::Bed;
 use crate::exec;
 use crate::image::{Image, Node, Written};
 use crate::ui::{self, Step};
@@ -67,6 +68,13 @@ pub fn images(folder: &Path) -> Result<Vec<Program>> {
         });
     }
     Ok(images)
+}
+
+/// Brings the images to a bed's node.
+pub fn import(bed: &Bed) -> Result<()> {
+    images(Path::new(FOLDER))?
+        .iter()
+        .try_for_each(|program| bed.import_image(&program.tar))
 }
 
 /// The name of `operator`'s or `sidecar`'s image, as the Helm chart has it.

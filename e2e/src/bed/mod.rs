@@ -178,6 +178,11 @@ impl Bed {
         self.registry().log(server)
     }
 
+    /// The folder whose files the kubelet runs as static pods.
+    pub fn static_pods(&self) -> PathBuf {
+        self.state.join(node::STATIC_PODS)
+    }
+
     /// Ends OpenBao and waits until it has ended. Its storage stays.
     pub fn stop_vault(&self) -> Result<()> {
         let Some(process) = self.registry().server(vault::SERVER) else {

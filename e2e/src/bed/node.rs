@@ -15,6 +15,11 @@ use crate::{exec, wait};
 /// The image every pod's sandbox is made of.
 pub(super) const PAUSE_IMAGE: &str = "keystead.test/pause:1";
 
+/// The bed's folder whose files the kubelet runs as static pods.
+pub(super) const STATIC_PODS: &str = "kubelet/static";
+/// Room for 200 pods of one test beside the cluster's own.
+const MOST_PODS: u32 = 250;
+
 /// Starts containerd and waits until it answers.
 pub(super) fn start_containerd(site: &Site) -> Result<()> {
     let debian = site.debian()?;
@@ -130,7 +135,11 @@ pub(super) fn start_kubelet(site: &Site) -> Result<()> {
         "evictionHard": {"memory.available": "0%", "nodefs.available": "0%", "nodefs.inodesFree": "0%",
                          "imagefs.available": "0%", "imagefs.inodesFree": "0%"},
         "registerNode": true,
+        // Static pods are what is put there.
+        "staticPodPath": site.file(STATIC_PODS),
+        "maxPods": MOST_PODS,
     });
+    fs::create_dir_all(site.state.join(STATIC_PODS))?;
     fs::write(site.state.join("kubelet.json"), config.to_string())?;
     fs::write(site.state.join("resolv.conf"), "")?;
     let arguments = [

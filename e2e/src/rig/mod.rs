@@ -3,6 +3,7 @@
 
 mod audit;
 pub(crate) mod called;
+pub(crate) mod changing;
 pub(crate) mod chart;
 mod inside;
 pub(crate) mod manifest;

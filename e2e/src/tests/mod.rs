@@ -14,7 +14,6 @@ mod policies;
 mod report;
 mod sidecar;
 
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -158,7 +157,7 @@ fn on_a_bed(name: &str, tests: &[Test], report: &mut Report) -> Result<()> {
             .iter()
             .any(|test| test.node && matches!(test.run, Run::Bed(_)))
     {
-        import_images(&bed)?;
+        programs::import(&bed)?;
     }
     let cli = programs::cli()?;
     for test in tests {
@@ -177,14 +176,6 @@ fn on_a_bed(name: &str, tests: &[Test], report: &mut Report) -> Result<()> {
             Run::Alone(run) => run(),
             Run::Bed(run) => run(&stage).map_err(|error| with_evidence(&stage, &bed, &error)),
         });
-    }
-    Ok(())
-}
-
-/// Brings our programs to a bed's node.
-fn import_images(bed: &Bed) -> Result<()> {
-    for program in programs::images(Path::new(programs::FOLDER))? {
-        bed.import_image(&program.tar)?;
     }
     Ok(())
 }

@@ -2,15 +2,16 @@
 
 use anyhow::Result;
 
-use super::pods::modes;
-use super::{import_images, with_evidence};
+use super::pods::{gate, modes};
+use super::with_evidence;
 use crate::bed::{self, Bed};
 use crate::programs;
 use crate::stage::{Site, Stage};
 
 const BED: &str = "old";
 
-/// Jobs of each mode get what they get elsewhere, and who can't be served is told why.
+/// Jobs of each mode get what they get elsewhere, who can't be served is told why, and the other gate
+/// holds as well.
 pub(super) fn cluster() -> Result<()> {
     let bed = bed::up(&bed::Options {
         name: BED.into(),
@@ -23,7 +24,9 @@ pub(super) fn cluster() -> Result<()> {
 }
 
 fn tested(bed: &Bed) -> Result<()> {
-    import_images(bed)?;
+    programs::import(bed)?;
     let stage = Stage::new(Site::Bed(Box::new(bed.clone())), false, programs::cli()?);
-    modes::old_jobs(&stage).map_err(|error| with_evidence(&stage, bed, &error))
+    modes::old_jobs(&stage)
+        .and_then(|()| gate::holds(&stage))
+        .map_err(|error| with_evidence(&stage, bed, &error))
 }

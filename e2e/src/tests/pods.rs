@@ -1,6 +1,10 @@
 //! What a binding means for pods: the real webhook, kubelet and sidecar, and what the application sees.
 
+pub(super) mod gate;
 pub(super) mod modes;
+mod places;
+mod rollout;
+mod shapes;
 mod told;
 
 use anyhow::{Context, Result};
@@ -46,6 +50,26 @@ const TESTS: &[Named] = &[
     (
         "pods: in each mode a Job has its variables and files, ends, and keeps its exit code",
         modes::jobs,
+    ),
+    (
+        "pods: every controller is refused its pods until there is a binding, and then all their containers have everything",
+        shapes::all,
+    ),
+    (
+        "pods: a mesh may come first, a host's network is no obstacle, and a static pod is left alone",
+        places::others,
+    ),
+    (
+        "pods: files are as closed as a pod's users and groups let them be",
+        places::owners,
+    ),
+    (
+        "pods: with Vault away nothing starts, restarts or outlives its deletion, and with its return everything runs",
+        gate::holds,
+    ),
+    (
+        "pods: no container of a rollout under a changing secret starts without its file or its variable",
+        rollout::under_change,
     ),
 ];
 

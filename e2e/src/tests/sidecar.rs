@@ -7,6 +7,7 @@ mod paths;
 mod refusals;
 mod socket;
 mod told;
+mod versions;
 
 use std::fs;
 use std::process::Command;
@@ -59,6 +60,10 @@ pub(super) fn tests() -> Vec<Test> {
         Test::on_servers(
             "sidecar: ten changes are one call or two, a call that fails is made again, and other files call nobody",
             told::called,
+        ),
+        Test::on_servers(
+            "sidecar: however fast values change, a file is whole and files of one directory are of one version",
+            versions::never_mixed,
         ),
     ]
 }

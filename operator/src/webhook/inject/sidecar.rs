@@ -29,6 +29,11 @@ pub(super) fn containers(
         ..secrets.config
     };
     let serves = !way.once && !pod.has_host_network();
+    let gate = match way.gate {
+        // Without a probe nothing wakes the kubelet, which looks again after 10 to 15 s.
+        Gate::Kubelet if !serves => Gate::Container,
+        gate => gate,
+    };
     let mut ours = base(names::CONTAINER, "run", &owner, settings, resources.clone());
     ours["env"] = env(serves, &config)?;
     mount(
@@ -43,7 +48,7 @@ pub(super) fn containers(
         // A native sidecar: starts before everything that follows it, and ends after it.
         ours["restartPolicy"] = json!("Always");
     }
-    if way.gate == Gate::Kubelet {
+    if gate == Gate::Kubelet {
         // The fast path of the gate. It is bounded, and succeeds in any case: a hook that fails ends
         // the container, and one that hangs holds up the pod's deletion.
         ours["lifecycle"] = json!({"postStart": {"exec": {"command": [PROGRAM, "wait"]}}});
@@ -53,13 +58,13 @@ pub(super) fn containers(
         let probe = json!({"path": "/readyz", "port": names::SIDECAR_PORT, "scheme": "HTTP"});
         ours["readinessProbe"] = json!({"httpGet": probe, "periodSeconds": 1, "timeoutSeconds": 1});
     }
-    if way.gate != Gate::Container {
+    if gate != Gate::Container {
         return Ok(vec![ours]);
     }
-    let mut gate = base(names::GATE_CONTAINER, "gate", &owner, settings, resources);
+    let mut holder = base(names::GATE_CONTAINER, "gate", &owner, settings, resources);
     let private = json!({"name": names::PRIVATE_VOLUME, "mountPath": names::PRIVATE_DIR, "readOnly": true});
-    mount(&mut gate, &[private]);
-    Ok(vec![ours, gate])
+    mount(&mut holder, &[private]);
+    Ok(vec![ours, holder])
 }
 
 /// What all of ours have alike.

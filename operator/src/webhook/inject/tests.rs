@@ -388,6 +388,9 @@ fn on_the_hosts_network_it_takes_no_port() {
     let ours = &pod["spec"]["initContainers"][0];
     assert_eq!(ours.get("readinessProbe"), None);
     assert!(!ours["env"].to_string().contains("KEYSTEAD_POD_IP"));
+    // No probe of it could wake the kubelet, so that has nothing to wait for: a container does.
+    assert_eq!(ours.get("lifecycle"), None);
+    assert_eq!(pod["spec"]["initContainers"][1]["name"], "keystead-gate");
 }
 
 #[test]
