@@ -24,7 +24,7 @@ enum Declared {
     Provider(Box<SecretProvider>),
     Scope(SecretScope),
     Credential(Credential),
-    Binding(SecretBinding),
+    Binding(Box<SecretBinding>),
     Namespace(String, &'static str),
 }
 
@@ -36,7 +36,7 @@ impl Declared {
             Self::Provider(object) => id(0, Key::of(&**object)),
             Self::Scope(object) => id(1, Key::of(object)),
             Self::Credential(object) => id(2, Key::of(object)),
-            Self::Binding(object) => id(3, Key::of(object)),
+            Self::Binding(object) => id(3, Key::of(&**object)),
             Self::Namespace(name, _) => id(4, Key::new("", name)),
         }
     }
@@ -56,7 +56,7 @@ impl Declared {
             }
             Self::Scope(object) => drop(world.set_scope(&key.name, Some(Arc::new(object)))),
             Self::Credential(object) => drop(world.set_credential(key, Some(Arc::new(object)))),
-            Self::Binding(object) => drop(world.set_binding(key, Some(Arc::new(object)))),
+            Self::Binding(object) => drop(world.set_binding(key, Some(Arc::from(object)))),
             Self::Namespace(name, company) => {
                 let labels = ["company", "writes"].map(|label| (label.to_owned(), company.to_owned()));
                 world.set_namespace(&name, Some(labels.into()));
@@ -142,7 +142,7 @@ fn declared() -> impl Strategy<Value = Declared> {
                     let file = serde_json::json!({"path": "f", "format": "Dotenv", "secret": service});
                     found.spec.files = vec![serde_json::from_value(file).unwrap()];
                 }
-                Declared::Binding(found)
+                Declared::Binding(found.into())
             }),
         (names(), companies()).prop_map(|(name, company)| Declared::Namespace(name.to_owned(), company)),
     ]
@@ -201,7 +201,7 @@ proptest! {
             let mut world = filled(&[
                 Declared::Provider(provider(&first).into()),
                 Declared::Namespace(space.clone(), "acme"),
-                Declared::Binding(binding(&space, "b", &first, &name, "hubspot")),
+                Declared::Binding(binding(&space, "b", &first, &name, "hubspot").into()),
             ]);
             world.cluster.clone_from(&cluster);
             let (policy, _) = policy(&world, &first, &space, &name)?;
@@ -251,7 +251,7 @@ proptest! {
         let world = filled(&[
             Declared::Provider(place.into()),
             Declared::Scope(scope),
-            Declared::Binding(asks),
+            Declared::Binding(asks.into()),
             Declared::Namespace(space.clone(), "acme"),
         ]);
         if let Some((_, text)) = policy(&world, &provider_name, &space, &account) {

@@ -71,7 +71,23 @@ pub struct SecretBindingSpec {
     #[schemars(length(min = 1, max = 64))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub secrets: Vec<BoundSecret>,
-    /// Files in the pod, below `/keystead`.
+    /// Which containers and init containers of the pods get them; all of them where it is left out. It
+    /// shapes what a container is shown, not what its pod may read. Of several bindings of a pod all that
+    /// one names count, and where one names none, all that the pod has.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(min = 1, max = 63)))]
+    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    #[x_kube(validation = Rule::new("self.all(name, name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$'))")
+        .message("containers must be names of containers: lower-case letters, digits and '-'"))]
+    pub containers: Vec<String>,
+    /// Where containers find the files; `/keystead` where it is left out. All bindings of a pod that say it
+    /// must say the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 2, max = 256))]
+    #[x_kube(validation = Rule::new("self.matches('^(/[A-Za-z0-9_][-._A-Za-z0-9]*)+$')")
+        .message("mountPath must be absolute, its names made of letters, digits, '-', '_' and '.', none starting with '.'"))]
+    pub mount_path: Option<String>,
+    /// Files in the pod, below `mountPath`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["path"]))]
@@ -131,6 +147,11 @@ pub struct SidecarSpec {
     /// the provider's `defaults`, then `true`. Of several bindings of a pod `false` counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first: Option<bool>,
+    /// The port of its probes and metrics on the pod's address; 9102 where it is left out, and none in pods on
+    /// the host's network. All bindings of a pod that say it must say the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1024, max = 65535))]
+    pub port: Option<i32>,
     /// Whether the containers' commands are ended and started anew when a value changes. For `mode: Exec`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub restart_on_change: bool,
@@ -181,7 +202,7 @@ pub const LONGEST_TEMPLATE: usize = 32 * 1024;
     .message("a Template file needs one of 'template' and 'templateFrom'; files of the other formats have neither"))]
 #[serde(rename_all = "camelCase")]
 pub struct FileSpec {
-    /// Where, relative to `/keystead`: `/`-separated names, none of which begins with a dot.
+    /// Where, relative to `mountPath`: `/`-separated names, none of which begins with a dot.
     #[schemars(length(min = 1, max = 256))]
     #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9_][-._A-Za-z0-9]*(/[A-Za-z0-9_][-._A-Za-z0-9]*)*$')")
         .message("path must be relative, its names made of letters, digits, '-', '_' and '.', none starting with '.'"))]

@@ -52,6 +52,26 @@ pub struct Resources {
     #[schemars(length(min = 1, max = 32))]
     #[x_kube(validation = Rule::new("isQuantity(self) && quantity(self).compareTo(quantity('8Mi')) >= 0").message("memory must be a quantity of at least 8Mi, such as 16Mi"))]
     pub memory: Option<String>,
+    /// What it may use at most. Where it is left out it has a limit of whatever all other containers of its
+    /// pod have one of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Limits>,
+}
+
+/// What a sidecar may use.
+#[derive(Clone, Debug, Default, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
+pub struct Limits {
+    /// Processor time, such as `100m`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 32))]
+    #[x_kube(validation = Rule::new("isQuantity(self) && quantity(self).isGreaterThan(quantity('0'))").message("cpu must be a quantity above zero, such as 100m"))]
+    pub cpu: Option<String>,
+    /// Memory, such as `64Mi`. Files and variables count on it: a sidecar that is ended for using more takes
+    /// the pod's secrets with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 32))]
+    #[x_kube(validation = Rule::new("isQuantity(self) && quantity(self).compareTo(quantity('8Mi')) >= 0").message("memory must be a quantity of at least 8Mi, such as 64Mi"))]
+    pub memory: Option<String>,
 }
 
 /// How pods get their secrets.

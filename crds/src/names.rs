@@ -19,25 +19,54 @@ pub const RELEASE_ANNOTATION: &str = "keystead.dev/release";
 /// Annotation on a Credential: a new value has its generated keys made anew.
 pub const GENERATE_ANNOTATION: &str = "keystead.dev/generate";
 
-/// Annotation on a namespace: how often its pods look for changed values, such as `30s`.
-pub const REFRESH_ANNOTATION: &str = "keystead.dev/refresh-interval";
-/// Annotation on a namespace: processor time that its sidecars ask for, such as `10m`.
-pub const SIDECAR_CPU_ANNOTATION: &str = "keystead.dev/sidecar-cpu";
-/// Annotation on a namespace: memory that its sidecars ask for, such as `16Mi`.
-pub const SIDECAR_MEMORY_ANNOTATION: &str = "keystead.dev/sidecar-memory";
+/// What begins the names of all our annotations and labels.
+pub const PREFIX: &str = "keystead.dev/";
 
-/// Annotation on a namespace: the mode of its sidecars, `Sidecar`, `Init` or `Exec`.
+/// Annotation on a namespace or a pod: how often pods look for changed values, such as `30s`.
+pub const REFRESH_ANNOTATION: &str = "keystead.dev/refresh-interval";
+/// Annotation on a namespace or a pod: processor time that sidecars ask for, such as `10m`.
+pub const SIDECAR_CPU_ANNOTATION: &str = "keystead.dev/sidecar-cpu";
+/// Annotation on a namespace or a pod: memory that sidecars ask for, such as `16Mi`.
+pub const SIDECAR_MEMORY_ANNOTATION: &str = "keystead.dev/sidecar-memory";
+/// Annotation on a namespace or a pod: processor time that sidecars may use, such as `100m`.
+pub const SIDECAR_CPU_LIMIT_ANNOTATION: &str = "keystead.dev/sidecar-cpu-limit";
+/// Annotation on a namespace or a pod: memory that sidecars may use, such as `64Mi`.
+pub const SIDECAR_MEMORY_LIMIT_ANNOTATION: &str = "keystead.dev/sidecar-memory-limit";
+/// Annotation on a namespace or a pod: the mode of sidecars, `Sidecar`, `Init` or `Exec`.
 pub const SIDECAR_MODE_ANNOTATION: &str = "keystead.dev/sidecar-mode";
-/// Annotation on a namespace: whether its sidecars come before all other containers, `true` or `false`.
+/// Annotation on a namespace or a pod: whether sidecars come before all other containers, `true` or `false`.
 pub const SIDECAR_FIRST_ANNOTATION: &str = "keystead.dev/sidecar-first";
+/// Annotation on a pod: which of its containers get secrets, such as `web,worker`.
+pub const CONTAINERS_ANNOTATION: &str = "keystead.dev/containers";
+/// Annotation on a pod: where its containers find their files, such as `/etc/secrets`.
+pub const MOUNT_PATH_ANNOTATION: &str = "keystead.dev/mount-path";
+/// Annotation on a pod: the port of its sidecar's probes and metrics.
+pub const SIDECAR_PORT_ANNOTATION: &str = "keystead.dev/sidecar-port";
 /// All annotations of namespaces that count.
-pub const NAMESPACE_ANNOTATIONS: [&str; 5] = [
+pub const NAMESPACE_ANNOTATIONS: [&str; 7] = [
     REFRESH_ANNOTATION,
     SIDECAR_CPU_ANNOTATION,
-    SIDECAR_MEMORY_ANNOTATION,
-    SIDECAR_MODE_ANNOTATION,
+    SIDECAR_CPU_LIMIT_ANNOTATION,
     SIDECAR_FIRST_ANNOTATION,
+    SIDECAR_MEMORY_ANNOTATION,
+    SIDECAR_MEMORY_LIMIT_ANNOTATION,
+    SIDECAR_MODE_ANNOTATION,
 ];
+/// All annotations by which a pod may ask for something else than its bindings do.
+pub const POD_ANNOTATIONS: [&str; 10] = [
+    CONTAINERS_ANNOTATION,
+    MOUNT_PATH_ANNOTATION,
+    REFRESH_ANNOTATION,
+    SIDECAR_CPU_ANNOTATION,
+    SIDECAR_CPU_LIMIT_ANNOTATION,
+    SIDECAR_FIRST_ANNOTATION,
+    SIDECAR_MEMORY_ANNOTATION,
+    SIDECAR_MEMORY_LIMIT_ANNOTATION,
+    SIDECAR_MODE_ANNOTATION,
+    SIDECAR_PORT_ANNOTATION,
+];
+/// Annotations that Keystead itself puts on pods. People copy pods, so they are no mistake there.
+pub const OWN_POD_ANNOTATIONS: [&str; 1] = [INJECTED_ANNOTATION];
 
 /// Finalizer of a Credential whose values go with it: the operator takes it off when they are gone.
 pub const FINALIZER: &str = "keystead.dev/cleanup";
@@ -57,7 +86,7 @@ pub const PRIVATE_VOLUME: &str = "keystead-private";
 /// Volume with the projected service account tokens.
 pub const TOKEN_VOLUME: &str = "keystead-token";
 
-/// Where applications find their files.
+/// Where applications find their files, unless they ask for another place, and where the sidecar does.
 pub const FILES_DIR: &str = "/keystead";
 /// Where the sidecar mounts [`PRIVATE_VOLUME`].
 pub const PRIVATE_DIR: &str = "/keystead-private";
@@ -89,13 +118,18 @@ pub const PROGRAM_FILE: &str = ".keystead";
 /// last, taken away first.
 pub const VARIABLES_FILE: &str = ".variables";
 
+/// A container's environment, where its files are elsewhere than in [`FILES_DIR`].
+pub const FILES_DIR_ENV: &str = "KEYSTEAD_FILES_DIR";
+
 /// The sidecar's environment: its config as JSON ([`crate::sidecar::Config`]).
 pub const CONFIG_ENV: &str = "KEYSTEAD_CONFIG";
 /// The sidecar's environment: the node it runs on.
 pub const NODE_ENV: &str = "KEYSTEAD_NODE";
 /// The sidecar's environment: the address it serves probes and metrics on.
 pub const POD_IP_ENV: &str = "KEYSTEAD_POD_IP";
-/// Port of `/livez`, `/readyz` and `/metrics` on the pod's address.
+/// The sidecar's environment: the port there, where it is another than [`SIDECAR_PORT`].
+pub const PORT_ENV: &str = "KEYSTEAD_PORT";
+/// Port of `/livez`, `/readyz` and `/metrics` on the pod's address, where nobody asks for another.
 pub const SIDECAR_PORT: u16 = 9102;
 
 /// Whether a text is a DNS label (RFC 1123), as names of namespaces and clusters are.

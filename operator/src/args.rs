@@ -82,6 +82,10 @@ pub struct WebhookArgs {
     /// The Secret that holds the webhook's certificates.
     #[arg(long, env = "KEYSTEAD_TLS_SECRET", default_value = "keystead-webhook-tls")]
     pub tls_secret: String,
+    /// The Secret is somebody else's, such as cert-manager's, who also tells the API server whom to trust:
+    /// what stands there is served, and nothing is made.
+    #[arg(long, env = "KEYSTEAD_TLS_GIVEN")]
+    pub tls_given: bool,
     /// Where to serve the webhook.
     #[arg(long, env = "KEYSTEAD_WEBHOOK_LISTEN", default_value = "0.0.0.0:8443")]
     pub webhook_listen: SocketAddr,
@@ -94,6 +98,13 @@ pub struct WebhookArgs {
     /// When the kubelet pulls it; left out, the cluster's default.
     #[arg(long, env = "KEYSTEAD_SIDECAR_IMAGE_PULL_POLICY")]
     pub sidecar_image_pull_policy: Option<String>,
+    /// A Secret in each pod's namespace to pull it with; may be given several times.
+    #[arg(
+        long = "sidecar-image-pull-secret",
+        env = "KEYSTEAD_SIDECAR_IMAGE_PULL_SECRETS",
+        value_delimiter = ','
+    )]
+    pub sidecar_image_pull_secrets: Vec<String>,
 }
 
 fn random_identity() -> String {

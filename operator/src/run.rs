@@ -301,11 +301,13 @@ async fn serve(
         namespace: args.namespace.unwrap_or_default(),
         service: args.service.unwrap_or_default(),
         tls_secret: args.tls_secret,
+        tls_given: args.tls_given,
         webhook_configuration,
         validating_webhook_configuration: args.validating_webhook_configuration,
         sidecar: webhook::inject::Settings {
             image: args.sidecar_image.unwrap_or_default(),
             image_pull_policy: args.sidecar_image_pull_policy,
+            image_pull_secrets: args.sidecar_image_pull_secrets,
             guaranteed: webhook::Requests {
                 cpu: "100m".into(),
                 memory: "64Mi".into(),

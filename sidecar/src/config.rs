@@ -14,12 +14,12 @@ use keystead_crds::sidecar::{CONFIG_VERSION, Config, EnvConfig, SecretConfig, Va
 use keystead_vault::resolve::{Secret, Secrets, Source};
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Variable that moves [`names::FILES_DIR`]; for running outside a pod.
-pub const FILES_DIR_ENV: &str = "KEYSTEAD_FILES_DIR";
+/// Variable that moves [`names::FILES_DIR`].
+pub use keystead_crds::names::FILES_DIR_ENV;
 /// Variable that moves [`names::PRIVATE_DIR`]; for running outside a pod.
 pub const PRIVATE_DIR_ENV: &str = "KEYSTEAD_PRIVATE_DIR";
 /// Variable that moves [`names::TOKEN_DIR`]; for running outside a pod.
@@ -37,6 +37,8 @@ pub struct Environment {
     pub node: Option<String>,
     /// Where probes and metrics are served.
     pub pod_ip: Option<String>,
+    /// At which port, if not the usual one.
+    pub port: Option<String>,
     /// Filter of the log.
     pub log: Option<String>,
     /// Where files are.
@@ -137,6 +139,7 @@ impl Environment {
             config: get(names::CONFIG_ENV),
             node: get(names::NODE_ENV),
             pod_ip: get(names::POD_IP_ENV),
+            port: get(names::PORT_ENV),
             log: get(LOG_ENV),
             dirs: Dirs {
                 files: dir(FILES_DIR_ENV, names::FILES_DIR),
@@ -152,12 +155,17 @@ impl Environment {
         Settings::new(parse(text)?, self.node.as_deref())
     }
 
-    /// The address to serve probes on; none where the webhook gave none.
-    pub fn pod_ip(&self) -> Result<Option<IpAddr>, Error> {
+    /// Where to serve probes; none where the webhook gave no address.
+    pub fn serves(&self) -> Result<Option<SocketAddr>, Error> {
         let Some(text) = &self.pod_ip else { return Ok(None) };
-        text.parse()
-            .map(Some)
-            .map_err(|_| field(names::POD_IP_ENV, &format!("{text:?} is not an IP address")))
+        let address: IpAddr = text
+            .parse()
+            .map_err(|_| field(names::POD_IP_ENV, &format!("{text:?} is not an IP address")))?;
+        let port = self.port.as_ref().map_or(Ok(names::SIDECAR_PORT), |text| {
+            let wrong = |_| field(names::PORT_ENV, &format!("{text:?} is not a port"));
+            text.parse().map_err(wrong)
+        })?;
+        Ok(Some(SocketAddr::new(address, port)))
     }
 }
 

@@ -14,13 +14,11 @@ use crate::render::{Rendered, render};
 use crate::report::Report;
 use crate::socket::{self, Answers};
 use crate::source::{Server, Vault};
-use keystead_crds::names;
 use keystead_runtime::probes::Condition;
 use keystead_runtime::{Readiness, Shutdown};
 use keystead_vault::Error as VaultError;
 use keystead_vault::resolve::Secrets;
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,9 +55,8 @@ pub async fn run(environment: &Environment, shutdown: &Shutdown) -> Result<(), F
     let metrics = Metrics::new()?;
     let readiness = Readiness::default();
     let ready = readiness.register("secrets");
-    match environment.pod_ip() {
+    match environment.serves() {
         Ok(Some(address)) => {
-            let address = SocketAddr::new(address, names::SIDECAR_PORT);
             tokio::spawn(http::serve(
                 address,
                 readiness,

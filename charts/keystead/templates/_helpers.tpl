@@ -89,3 +89,11 @@ resources:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end -}}
+
+{{/* Who tells the API server which CA signs the webhooks' certificate. */}}
+{{- define "keystead.trust" -}}
+{{- if .Values.webhook.certManager.enabled -}}
+annotations:
+  cert-manager.io/inject-ca-from: {{ .Release.Namespace }}/{{ include "keystead.name" . }}-webhook
+{{- end -}}
+{{- end -}}

@@ -2,6 +2,7 @@
 //! sidecar.
 
 mod report;
+mod settings;
 mod show;
 mod subject;
 
@@ -9,7 +10,7 @@ use crate::args::Target;
 use crate::output::{self, Format};
 use crate::view::View;
 use crate::{progress, vault};
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use keystead_compile::kinds::pod::{self, Bound, PodSecrets};
 use keystead_compile::kinds::provider;
 use keystead_compile::{Key, ProviderFacts};
@@ -79,7 +80,12 @@ fn bound(view: &mut View, subject: &Subject) -> anyhow::Result<PodSecrets> {
     }
     let world = &view.world;
     match pod::compile(world, namespace, account, &subject.labels)? {
-        Bound::Yes(bound) => Ok(*bound),
+        Bound::Yes(bound) => {
+            let annotations = subject.annotations.iter();
+            let annotations = annotations.map(|(name, text)| (name.as_str(), text.as_str()));
+            let bound = bound.of_pod(&annotations.collect());
+            bound.map_err(|why| anyhow!("{subject} gets nothing: {why}"))
+        }
         Bound::No => bail!(
             "{subject} gets nothing: no SecretBinding in namespace {namespace} names service account {account}"
         ),

@@ -1,13 +1,10 @@
 //! What a pod gets: what its config asks for, with what was found. A value is told by its end, or not at
 //! all.
 
+use super::settings::{self, Defaults, Told};
 use super::subject::Subject;
-use keystead_compile::kinds::defaults::{By, Said};
 use keystead_compile::kinds::pod::PodSecrets;
 use keystead_crds::Level;
-use keystead_crds::names::{
-    FILES_DIR, REFRESH_ANNOTATION, SIDECAR_CPU_ANNOTATION, SIDECAR_MEMORY_ANNOTATION,
-};
 use keystead_crds::sidecar::{Config, SecretConfig, SecretSource, TemplateConfig};
 use keystead_vault::Sensitive;
 use keystead_vault::resolve::{self, Layer, Missing, Origin, Resolved, ScopeName, Secrets};
@@ -44,6 +41,8 @@ pub(crate) struct Report {
     pub(crate) lacks_node: bool,
     pub(crate) values: Vec<Shown>,
     pub(crate) missing: Vec<Lack>,
+    /// Who is told of which file.
+    pub(crate) on_change: Vec<Told>,
     pub(crate) defaults: Defaults,
 }
 
@@ -85,22 +84,6 @@ pub(crate) struct Lack {
     pub(crate) optional: bool,
 }
 
-/// What holds where a binding may be silent.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Defaults {
-    pub(crate) refresh_interval: Setting,
-    pub(crate) sidecar_cpu: Setting,
-    pub(crate) sidecar_memory: Setting,
-}
-
-/// One of them, and who says so.
-#[derive(Debug, Serialize)]
-pub(crate) struct Setting {
-    pub(crate) value: String,
-    pub(crate) from: String,
-}
-
 /// Who has a key of a secret, most specific first, and in which version. The first one serves it.
 type Holders = BTreeMap<(SecretSource, String), Vec<(Origin, Option<u64>)>>;
 
@@ -130,13 +113,14 @@ impl Report {
             values: config
                 .secrets
                 .iter()
-                .flat_map(|asked| values(config, asked, &secrets, &holders))
+                .flat_map(|asked| values(bound, asked, &secrets, &holders))
                 .collect(),
             missing: config
                 .secrets
                 .iter()
                 .flat_map(|asked| lacks(config, asked, &secrets))
                 .collect(),
+            on_change: Told::all(bound),
             defaults: Defaults::new(subject, bound, provider),
         }
     }
@@ -147,30 +131,6 @@ impl Report {
             ExitCode::SUCCESS
         } else {
             ExitCode::FAILURE
-        }
-    }
-}
-
-impl Defaults {
-    fn new(subject: &Subject, bound: &PodSecrets, provider: &str) -> Self {
-        let from = |by: &By, annotation: &str| match by {
-            By::Binding(name) => format!("SecretBinding {name}"),
-            By::Namespace => format!("annotation {annotation} of namespace {}", subject.namespace),
-            By::Provider => format!("SecretProvider {provider}"),
-            By::BuiltIn => "built in".to_owned(),
-        };
-        let quantity = |said: &Said<String>, annotation| Setting {
-            value: said.value.clone(),
-            from: from(&said.by, annotation),
-        };
-        let held = &bound.defaults;
-        Self {
-            refresh_interval: Setting {
-                value: format!("{:?}", held.refresh.value),
-                from: from(&held.refresh.by, REFRESH_ANNOTATION),
-            },
-            sidecar_cpu: quantity(&held.cpu, SIDECAR_CPU_ANNOTATION),
-            sidecar_memory: quantity(&held.memory, SIDECAR_MEMORY_ANNOTATION),
         }
     }
 }
@@ -191,7 +151,7 @@ fn holders(layers: &[Layer]) -> Holders {
 }
 
 /// The keys of a secret that the pod is shown.
-fn values(config: &Config, asked: &SecretConfig, secrets: &Secrets, holders: &Holders) -> Vec<Shown> {
+fn values(bound: &PodSecrets, asked: &SecretConfig, secrets: &Secrets, holders: &Holders) -> Vec<Shown> {
     let Some(found) = secrets.get(&asked.from) else {
         return Vec::new();
     };
@@ -219,8 +179,8 @@ fn values(config: &Config, asked: &SecretConfig, secrets: &Secrets, holders: &Ho
             why: why(&resolved.origin, &not_in, &overrides),
             not_in,
             overrides,
-            files: files(config, asked, key),
-            env: variables(config, asked, key),
+            files: files(bound, asked, key),
+            env: variables(&bound.config, asked, key),
         }
     };
     shown.map(value).collect()
@@ -251,13 +211,13 @@ fn why(origin: &Origin, not_in: &[String], overrides: &[String]) -> String {
     }
 }
 
-fn files(config: &Config, asked: &SecretConfig, key: &str) -> Vec<String> {
-    let files = config.files.iter().filter(|file| match &file.template {
+fn files(bound: &PodSecrets, asked: &SecretConfig, key: &str) -> Vec<String> {
+    let files = bound.config.files.iter().filter(|file| match &file.template {
         Some(template) => may_show(template, asked),
         None => file.secret.as_deref() == Some(&*asked.name),
     });
     let files = files.filter(|file| file.key.as_deref().is_none_or(|shown| shown == key));
-    files.map(|file| format!("{FILES_DIR}/{}", file.path)).collect()
+    files.map(|file| settings::place(bound, file)).collect()
 }
 
 /// Whether a template names a secret. Which of its keys it shows only rendering can tell, and of some

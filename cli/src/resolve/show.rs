@@ -1,13 +1,20 @@
 //! What a pod gets, for people.
 
-use super::report::{Lack, Report, Setting, Shown};
+use super::report::{Lack, Report, Shown};
+use super::settings::Setting;
 use crate::output;
 use keystead_crds::names::INJECTED_ANNOTATION;
 
 impl Report {
     /// A few lines of who it is, then tables.
     pub(crate) fn text(&self) -> String {
-        let parts = [self.head(), self.values(), self.missing(), self.defaults()];
+        let parts = [
+            self.head(),
+            self.values(),
+            self.missing(),
+            self.on_change(),
+            self.defaults(),
+        ];
         let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
         parts.join("\n")
     }
@@ -83,15 +90,25 @@ impl Report {
         self.missing.iter().map(line).collect()
     }
 
+    fn on_change(&self) -> String {
+        if self.on_change.is_empty() {
+            return String::new();
+        }
+        let mut rows = vec![["FILE", "WHEN IT CHANGES"].map(str::to_owned)];
+        rows.extend(
+            self.on_change
+                .iter()
+                .map(|told| [told.file.clone(), told.tells.clone()]),
+        );
+        output::table(&rows)
+    }
+
     fn defaults(&self) -> String {
         let mut rows = vec![["SETTING", "VALUE", "FROM"].map(str::to_owned)];
-        let settings = [
-            ("refresh interval", &self.defaults.refresh_interval),
-            ("sidecar cpu", &self.defaults.sidecar_cpu),
-            ("sidecar memory", &self.defaults.sidecar_memory),
-        ];
         rows.extend(
-            settings.map(|(name, Setting { value, from })| [name.to_owned(), value.clone(), from.clone()]),
+            self.defaults
+                .all()
+                .map(|(name, Setting { value, from })| [name.to_owned(), value.clone(), from.clone()]),
         );
         output::table(&rows)
     }
@@ -112,7 +129,7 @@ impl Shown {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resolve::report::Defaults;
+    use crate::resolve::settings::{Defaults, Told};
 
     fn value(key: &str, version: Option<u64>, why: &str, files: &[&str], env: &[&str]) -> Shown {
         let texts = |all: &[&str]| all.iter().map(|text| (*text).to_owned()).collect();
@@ -132,8 +149,8 @@ mod tests {
 
     #[test]
     fn people_read_who_and_tables() {
-        let setting = || Setting {
-            value: "60s".into(),
+        let setting = |value: &str| Setting {
+            value: value.into(),
             from: "built in".into(),
         };
         let report = Report {
@@ -157,10 +174,18 @@ mod tests {
                 problem: "no value for crm/c in global".into(),
                 optional: true,
             }],
+            on_change: vec![Told {
+                file: "/keystead/crm.env".into(),
+                tells: "SIGHUP to container web".into(),
+            }],
             defaults: Defaults {
-                refresh_interval: setting(),
-                sidecar_cpu: setting(),
-                sidecar_memory: setting(),
+                mode: setting("Init"),
+                place: setting("first"),
+                containers: setting("all"),
+                mount_path: setting("/keystead"),
+                refresh_interval: setting("60s"),
+                sidecar_cpu: setting("10m"),
+                sidecar_memory: setting("16Mi"),
             },
         };
         let wanted = "\
@@ -176,10 +201,17 @@ web/crm  b    ••••51c0  company acme  -        no other has it   -
 
 missing  web/crm: no value for crm/c in global (optional, left out)
 
-SETTING           VALUE  FROM
-refresh interval  60s    built in
-sidecar cpu       60s    built in
-sidecar memory    60s    built in
+FILE               WHEN IT CHANGES
+/keystead/crm.env  SIGHUP to container web
+
+SETTING           VALUE      FROM
+mode              Init       built in
+place             first      built in
+containers        all        built in
+mount path        /keystead  built in
+refresh interval  60s        built in
+sidecar cpu       10m        built in
+sidecar memory    16Mi       built in
 ";
         assert_eq!(report.text(), wanted);
     }

@@ -19,6 +19,8 @@ pub(crate) struct Subject {
     pub(crate) account: String,
     /// The pod's labels; none without a pod.
     pub(crate) labels: BTreeMap<String, String>,
+    /// The pod's annotations; none without a pod.
+    pub(crate) annotations: BTreeMap<String, String>,
     /// The pod's node, once it has one.
     pub(crate) node: Option<String>,
     /// Whether the pod has our sidecar.
@@ -58,6 +60,7 @@ pub(crate) async fn find(client: &Client, namespace: &str, text: &str) -> anyhow
             pod: None,
             account: name.to_owned(),
             labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
             node: None,
             injected: None,
         });
@@ -82,6 +85,7 @@ async fn pod(client: &Client, namespace: &str, name: &str) -> anyhow::Result<Opt
         pod: Some(name.to_owned()),
         account: spec.service_account_name.unwrap_or_else(|| "default".into()),
         labels: pod.metadata.labels.unwrap_or_default(),
+        annotations: pod.metadata.annotations.unwrap_or_default(),
         node: spec.node_name,
         injected: Some(injected),
     }))

@@ -1,12 +1,12 @@
-//! What holds where a binding says nothing: what its namespace's annotations say, else the provider's
-//! `defaults`, else what is built in.
+//! What holds for a pod's sidecar: what its own annotations say, else its binding, else its namespace's
+//! annotations, else the provider's `defaults`, else what is built in.
 
 use crate::{Key, Problem, World, quantity};
 use keystead_crds::common::SidecarMode;
 use keystead_crds::condition::Reason;
 use keystead_crds::names::{
-    REFRESH_ANNOTATION, SIDECAR_CPU_ANNOTATION, SIDECAR_FIRST_ANNOTATION, SIDECAR_MEMORY_ANNOTATION,
-    SIDECAR_MODE_ANNOTATION,
+    REFRESH_ANNOTATION, SIDECAR_CPU_ANNOTATION, SIDECAR_CPU_LIMIT_ANNOTATION, SIDECAR_FIRST_ANNOTATION,
+    SIDECAR_MEMORY_ANNOTATION, SIDECAR_MEMORY_LIMIT_ANNOTATION, SIDECAR_MODE_ANNOTATION,
 };
 use keystead_crds::{SecretBinding, SecretProvider};
 use kube::core::Duration as KubeDuration;
@@ -20,6 +20,8 @@ const BOUNDS: [Duration; 2] = [Duration::from_secs(1), Duration::from_hours(24)]
 const CPU: &str = "10m";
 /// The same of memory.
 const MEMORY: &str = "16Mi";
+/// Nothing is no processor time to ask for.
+const LEAST_CPU: &str = "1n";
 /// Less memory is too little for any sidecar.
 const LEAST_MEMORY: &str = "8Mi";
 
@@ -32,6 +34,10 @@ pub struct Effective {
     pub cpu: Said<String>,
     /// Memory that it asks for, such as `16Mi`.
     pub memory: Said<String>,
+    /// Processor time that it may use; none where it depends on the pod.
+    pub cpu_limit: Said<Option<String>>,
+    /// Memory that it may use; none where it depends on the pod.
+    pub memory_limit: Said<Option<String>>,
     /// How a pod gets its secrets.
     pub mode: Said<SidecarMode>,
     /// Whether the sidecar comes before all other containers.
@@ -50,6 +56,8 @@ pub struct Said<T> {
 /// Who may say something, most specific first.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum By {
+    /// An annotation of the pod.
+    Pod,
     /// The binding of this name.
     Binding(String),
     /// An annotation of the namespace.
@@ -60,15 +68,6 @@ pub enum By {
     BuiltIn,
 }
 
-/// Quantities as Kubernetes writes them.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Requests {
-    /// Processor time, such as `10m`.
-    pub cpu: String,
-    /// Memory, such as `16Mi`.
-    pub memory: String,
-}
-
 /// What holds for a binding. An annotation that can't be understood is a problem of every binding in
 /// its namespace.
 pub fn effective(
@@ -77,61 +76,41 @@ pub fn effective(
     key: &Key,
     binding: &SecretBinding,
 ) -> Result<Effective, Problem> {
-    let noted = Noted {
-        world,
-        namespace: &key.namespace,
-    };
+    let namespace = &key.namespace;
+    let noted = Noted::read(|name| world.annotation(namespace, name))
+        .map_err(|why| Problem::new(Reason::Invalid, format!("namespace {namespace}: its {why}")))?;
     let own = binding.spec.sidecar.clone();
-    let requests = own.resources.unwrap_or_default();
+    let resources = own.resources.unwrap_or_default();
+    let limits = resources.limits.unwrap_or_default();
     let defaults = provider.spec.defaults.clone();
     let shared = defaults.sidecar.unwrap_or_default();
-    let refresh = [
-        binding.spec.refresh_interval,
-        noted.read(
-            REFRESH_ANNOTATION,
-            "a duration between 1s and 24h, such as 30s",
-            interval,
-        )?,
-        defaults.refresh_interval,
-    ];
-    let cpu = [
-        requests.cpu,
-        noted.read(SIDECAR_CPU_ANNOTATION, "a quantity above zero, such as 10m", cpu)?,
-        shared.resources.cpu,
-    ];
-    let memory = [
-        requests.memory,
-        noted.read(
-            SIDECAR_MEMORY_ANNOTATION,
-            "a quantity of at least 8Mi, such as 16Mi",
-            memory,
-        )?,
-        shared.resources.memory,
-    ];
-    let mode = [
-        own.mode,
-        noted.read(
-            SIDECAR_MODE_ANNOTATION,
-            "a mode: Sidecar, Init or Exec",
-            SidecarMode::parse,
-        )?,
-        shared.mode,
-    ];
-    let first = [
-        own.first,
-        noted.read(SIDECAR_FIRST_ANNOTATION, "a word of true and false", |text| {
-            text.parse().ok()
-        })?,
-        shared.first,
-    ];
-    let [shortest, longest] = BOUNDS;
-    let refresh = refresh.map(|said| said.map(|said| Duration::from(said).clamp(shortest, longest)));
+    let most = shared.resources.limits.unwrap_or_default();
+    let refresh = [binding.spec.refresh_interval, defaults.refresh_interval].map(|said| said.map(bounded));
+    let [asked, usual] = refresh;
     Ok(Effective {
-        refresh: heard(key, refresh, REFRESH),
-        cpu: heard(key, cpu, CPU.to_owned()),
-        memory: heard(key, memory, MEMORY.to_owned()),
-        mode: heard(key, mode, SidecarMode::Sidecar),
-        first: heard(key, first, true),
+        refresh: heard(key, [asked, noted.refresh, usual], REFRESH),
+        cpu: heard(
+            key,
+            [resources.cpu, noted.cpu, shared.resources.cpu],
+            CPU.to_owned(),
+        ),
+        memory: heard(
+            key,
+            [resources.memory, noted.memory, shared.resources.memory],
+            MEMORY.to_owned(),
+        ),
+        cpu_limit: heard(
+            key,
+            [limits.cpu, noted.cpu_limit, most.cpu].map(|said| said.map(Some)),
+            None,
+        ),
+        memory_limit: heard(
+            key,
+            [limits.memory, noted.memory_limit, most.memory].map(|said| said.map(Some)),
+            None,
+        ),
+        mode: heard(key, [own.mode, noted.mode, shared.mode], SidecarMode::Sidecar),
+        first: heard(key, [own.first, noted.first, shared.first], true),
     })
 }
 
@@ -144,6 +123,11 @@ fn heard<T>(binding: &Key, [own, noted, shared]: [Option<T>; 3], built_in: T) ->
         (None, None, None) => (built_in, By::BuiltIn),
     };
     Said { value, by }
+}
+
+fn bounded(interval: KubeDuration) -> Duration {
+    let [shortest, longest] = BOUNDS;
+    Duration::from(interval).clamp(shortest, longest)
 }
 
 impl Effective {
@@ -159,10 +143,22 @@ impl Effective {
                 one
             }
         };
+        let wider = |one: Said<Option<String>>, other: Said<Option<String>>| {
+            if is_larger(
+                other.value.as_deref().unwrap_or_default(),
+                one.value.as_deref().unwrap_or_default(),
+            ) {
+                other
+            } else {
+                one
+            }
+        };
         Self {
             refresh: if shorter { other.refresh } else { self.refresh },
             cpu: larger(self.cpu, other.cpu),
             memory: larger(self.memory, other.memory),
+            cpu_limit: wider(self.cpu_limit, other.cpu_limit),
+            memory_limit: wider(self.memory_limit, other.memory_limit),
             mode: if other.mode.value > self.mode.value {
                 other.mode
             } else {
@@ -176,73 +172,108 @@ impl Effective {
         }
     }
 
-    /// What the sidecar asks the node for.
-    #[must_use]
-    pub fn requests(&self) -> Requests {
-        Requests {
-            cpu: self.cpu.value.clone(),
-            memory: self.memory.value.clone(),
-        }
+    /// The same for a pod whose annotations say something, too: that comes before all else. Else what is
+    /// wrong with one of them.
+    pub fn of_pod<'a>(self, annotation: impl Fn(&str) -> Option<&'a str>) -> Result<Self, String> {
+        let noted = Noted::read(annotation)?;
+        Ok(Self {
+            refresh: self.refresh.or(noted.refresh),
+            cpu: self.cpu.or(noted.cpu),
+            memory: self.memory.or(noted.memory),
+            cpu_limit: self.cpu_limit.or(noted.cpu_limit.map(Some)),
+            memory_limit: self.memory_limit.or(noted.memory_limit.map(Some)),
+            mode: self.mode.or(noted.mode),
+            first: self.first.or(noted.first),
+        })
+    }
+
+    /// How often values are looked at, in milliseconds.
+    pub fn refresh_millis(&self) -> u64 {
+        u64::try_from(self.refresh.value.as_millis()).unwrap_or(u64::MAX)
     }
 }
 
-impl Requests {
-    /// The larger of each.
-    #[must_use]
-    pub fn at_least(self, other: &Self) -> Self {
-        let larger = |one: String, other: &str| {
-            if is_larger(other, &one) {
-                other.to_owned()
-            } else {
-                one
-            }
-        };
-        Self {
-            cpu: larger(self.cpu, &other.cpu),
-            memory: larger(self.memory, &other.memory),
-        }
-    }
+/// The larger of two quantities.
+pub fn larger<'a>(one: &'a String, other: &'a String) -> &'a String {
+    if is_larger(other, one) { other } else { one }
 }
 
 fn is_larger(one: &str, other: &str) -> bool {
     quantity::parse(one) > quantity::parse(other)
 }
 
-/// The annotations of a binding's namespace.
-struct Noted<'a> {
-    world: &'a World,
-    namespace: &'a str,
+impl<T> Said<T> {
+    /// What the pod says, where it says something.
+    fn or(self, pod: Option<T>) -> Self {
+        let by = By::Pod;
+        pod.map_or(self, |value| Self { value, by })
+    }
 }
 
-impl Noted<'_> {
-    /// What one says, if it is there and makes sense.
-    fn read<T>(&self, name: &str, right: &str, read: fn(&str) -> Option<T>) -> Result<Option<T>, Problem> {
-        let namespace = self.namespace;
-        let Some(text) = self.world.annotation(namespace, name) else {
-            return Ok(None);
+/// What annotations say, of a namespace or a pod.
+struct Noted {
+    refresh: Option<Duration>,
+    cpu: Option<String>,
+    memory: Option<String>,
+    cpu_limit: Option<String>,
+    memory_limit: Option<String>,
+    mode: Option<SidecarMode>,
+    first: Option<bool>,
+}
+
+impl Noted {
+    /// Reads them, else says which makes no sense.
+    fn read<'a>(annotation: impl Fn(&str) -> Option<&'a str>) -> Result<Self, String> {
+        let quantity = |name, least, right: &str| {
+            said(annotation(name), name, right, |text| {
+                (quantity::parse(text) >= quantity::parse(least)).then(|| text.to_owned())
+            })
         };
-        read(text).map(Some).ok_or_else(|| {
-            Problem::new(
-                Reason::Invalid,
-                format!("namespace {namespace}: its annotation {name} is {text:?}: expected {right}"),
-            )
+        let cpu = |name| quantity(name, LEAST_CPU, "a quantity above zero, such as 10m");
+        let memory = |name| quantity(name, LEAST_MEMORY, "a quantity of at least 8Mi, such as 16Mi");
+        Ok(Self {
+            refresh: said(
+                annotation(REFRESH_ANNOTATION),
+                REFRESH_ANNOTATION,
+                "a duration between 1s and 24h, such as 30s",
+                interval,
+            )?,
+            cpu: cpu(SIDECAR_CPU_ANNOTATION)?,
+            memory: memory(SIDECAR_MEMORY_ANNOTATION)?,
+            cpu_limit: cpu(SIDECAR_CPU_LIMIT_ANNOTATION)?,
+            memory_limit: memory(SIDECAR_MEMORY_LIMIT_ANNOTATION)?,
+            mode: said(
+                annotation(SIDECAR_MODE_ANNOTATION),
+                SIDECAR_MODE_ANNOTATION,
+                "a mode: Sidecar, Init or Exec",
+                SidecarMode::parse,
+            )?,
+            first: said(
+                annotation(SIDECAR_FIRST_ANNOTATION),
+                SIDECAR_FIRST_ANNOTATION,
+                "a word of true and false",
+                |text| text.parse().ok(),
+            )?,
         })
     }
 }
 
-fn interval(text: &str) -> Option<KubeDuration> {
+/// What an annotation says, if it is there; it must make sense.
+pub(super) fn said<T>(
+    text: Option<&str>,
+    name: &str,
+    right: &str,
+    read: impl Fn(&str) -> Option<T>,
+) -> Result<Option<T>, String> {
+    let wrong = |text| format!("annotation {name} is {text:?}: expected {right}");
+    text.map(|text| read(text).ok_or_else(|| wrong(text))).transpose()
+}
+
+fn interval(text: &str) -> Option<Duration> {
     let [shortest, longest] = BOUNDS;
-    let makes_sense =
-        |found: &KubeDuration| !found.is_negative() && (shortest..=longest).contains(&(*found).into());
-    text.parse().ok().filter(makes_sense)
-}
-
-fn cpu(text: &str) -> Option<String> {
-    (quantity::parse(text) > Some(0)).then(|| text.to_owned())
-}
-
-fn memory(text: &str) -> Option<String> {
-    (quantity::parse(text) >= quantity::parse(LEAST_MEMORY)).then(|| text.to_owned())
+    let found: KubeDuration = text.parse().ok()?;
+    let makes_sense = !found.is_negative() && (shortest..=longest).contains(&found.into());
+    makes_sense.then(|| found.into())
 }
 
 #[cfg(test)]

@@ -1,5 +1,10 @@
 //! What a pod is shown: the bindings of its service account → the sidecar's config.
 
+mod annotations;
+mod shape;
+
+pub use self::shape::Shape;
+
 use super::binding::{self, Account};
 use super::defaults::{Effective, effective};
 use super::{provider, scope};
@@ -25,6 +30,8 @@ pub struct PodSecrets {
     pub audience: String,
     /// How often its sidecar looks for changes and what it asks the node for, and because of whom.
     pub defaults: Effective,
+    /// Which of its containers are served, and where.
+    pub shape: Shape,
     /// Whether its commands are started anew when a value changes, in a mode that starts them.
     pub restart: bool,
     /// Why the cluster can't hand variables over by `fileKeyRef`, as a clause; none where it can.
@@ -126,7 +133,7 @@ fn secrets_of(
             .collect(),
         env: bindings.iter().flat_map(|(key, found)| env(key, found)).collect(),
         file_mode: 0,
-        refresh_millis: u64::try_from(defaults.refresh.value.as_millis()).unwrap_or(u64::MAX),
+        refresh_millis: defaults.refresh_millis(),
         once: false,
         exec: false,
         operator: None,
@@ -135,6 +142,7 @@ fn secrets_of(
         config,
         audience: provider.spec.workload_auth.audience.clone(),
         defaults,
+        shape: Shape::of(bindings)?,
         restart: bindings
             .iter()
             .any(|(_, found)| found.spec.sidecar.restart_on_change),

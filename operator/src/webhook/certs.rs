@@ -1,5 +1,5 @@
 //! The webhook's own CA and certificate: made, shared by all replicas in a Secret, renewed and
-//! swapped without a restart.
+//! swapped without a restart. Or somebody else's: then only taken from the Secret.
 
 mod bundle;
 mod issue;
@@ -14,6 +14,7 @@ pub use self::plan::{Plan, plan};
 use super::Settings;
 use super::inject::Operator;
 use super::tls::{self, Reloadable};
+use futures::{Stream, StreamExt as _};
 use jiff::Timestamp;
 use k8s_openapi::api::admissionregistration::v1::{
     MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
@@ -23,10 +24,12 @@ use keystead_runtime::backoff::Backoff;
 use keystead_runtime::log::Chain;
 use keystead_runtime::probes::Condition;
 use keystead_runtime::shutdown::Shutdown;
-use kube::api::PostParams;
+use kube::api::{PartialObjectMeta, PostParams};
 use kube::core::Status;
+use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, ResourceExt as _};
 use prometheus::{IntCounter, IntGaugeVec};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
@@ -38,6 +41,8 @@ pub(super) struct Keeper {
     pub(super) names: Names,
     /// Told whom sidecars are to trust.
     pub(super) operator: Operator,
+    /// Whether somebody else makes it, and tells the API server whom to trust.
+    pub(super) is_given: bool,
     /// True while there is a certificate to serve.
     pub(super) served: Condition,
     /// True once the API server was told whom to trust.
@@ -62,6 +67,11 @@ pub enum Error {
     /// Others kept writing the object.
     #[error("failed to agree on {0} with the other replicas")]
     Disagreement(String),
+    /// Whoever is to make the certificate has not.
+    #[error(
+        "failed to find a certificate in Secret {0} (tls.crt, tls.key): waiting for whoever makes it, such as cert-manager"
+    )]
+    Missing(String),
     /// Making a key or a certificate failed.
     #[error("failed to issue a certificate")]
     Issue(#[source] rcgen::Error),
@@ -127,6 +137,7 @@ impl Keeper {
     /// Looks again and again until the end is asked for.
     pub(super) async fn run(self, shutdown: Shutdown) {
         let mut failures = 0;
+        let mut changes = pin!(self.changes());
         loop {
             let pass = tokio::select! {
                 pass = self.pass() => pass,
@@ -144,31 +155,75 @@ impl Keeper {
             };
             tokio::select! {
                 () = sleep(wait) => {}
+                Some(()) = changes.next() => {}
                 () = shutdown.requested() => return,
             }
         }
     }
 
+    /// Whenever the Secret changes: what others write there is served at once.
+    fn changes(&self) -> impl Stream<Item = ()> + use<> {
+        let secrets: Api<PartialObjectMeta<Secret>> =
+            Api::namespaced(self.client.clone(), &self.names.namespace);
+        let only = watcher::Config::default().fields(&format!("metadata.name={}", self.names.secret));
+        let events = watcher(secrets, only).default_backoff();
+        events.filter_map(async |event| match event {
+            Ok(watcher::Event::Apply(_) | watcher::Event::InitDone) => Some(()),
+            Ok(_) => None,
+            Err(error) => {
+                tracing::debug!(error = %Chain(&error), "watching the webhook's certificate");
+                None
+            }
+        })
+    }
+
+    async fn pass(&self) -> Result<(), Error> {
+        if self.is_given {
+            self.take().await
+        } else {
+            self.keep().await
+        }
+    }
+
+    /// Serves what stands in the Secret. What can't be served leaves in place what is.
+    async fn take(&self) -> Result<(), Error> {
+        let secret = self.read().await?;
+        let value = |key: &str| secret.as_ref()?.data.as_ref()?.get(key).map(|value| &*value.0);
+        let (Some(certificate), Some(key)) = (value(material::TLS_CRT), value(material::TLS_KEY)) else {
+            return Err(Error::Missing(self.names.secret_name()));
+        };
+        self.serve(certificate, key, value(material::CA_CRT))?;
+        self.trusted.set(true);
+        Ok(())
+    }
+
     /// One look at everything. The API server learns of a CA before its certificates are served; when
     /// it can't be told the certificate is served all the same, since it may know already.
-    async fn pass(&self) -> Result<(), Error> {
+    async fn keep(&self) -> Result<(), Error> {
         let material = self.agree().await?;
         let told = self.tell(&material.ca_crt).await;
-        self.operator.trust(&material.ca_crt);
-        let name = self.names.secret_name();
-        self.certificate
-            .replace(&material.tls_crt, &material.tls_key)
-            .map_err(|source| Error::Load { name, source })?;
-        self.served.set(true);
-        for (certificate, pem) in [("ca", &material.ca_crt), ("leaf", &material.tls_crt)] {
-            if let Some(validity) = material::validity(pem) {
-                self.expiry
-                    .with_label_values(&[certificate])
-                    .set(validity.not_after.as_second());
-            }
-        }
+        self.serve(&material.tls_crt, &material.tls_key, Some(&material.ca_crt))?;
         told?;
         self.trusted.set(true);
+        Ok(())
+    }
+
+    /// Serves a certificate from now on, and says when it ends.
+    fn serve(&self, certificate: &[u8], key: &[u8], ca: Option<&[u8]>) -> Result<(), Error> {
+        if let Some(ca) = ca {
+            self.operator.trust(ca);
+        }
+        let name = self.names.secret_name();
+        self.certificate
+            .replace(certificate, key)
+            .map_err(|source| Error::Load { name, source })?;
+        self.served.set(true);
+        for (which, pem) in [("ca", ca), ("leaf", Some(certificate))] {
+            if let Some(validity) = pem.and_then(material::validity) {
+                let end = validity.not_after.as_second();
+                self.expiry.with_label_values(&[which]).set(end);
+            }
+        }
         Ok(())
     }
 

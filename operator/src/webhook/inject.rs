@@ -5,6 +5,8 @@ mod on_change;
 mod operator;
 mod patch;
 mod pod;
+mod resources;
+mod served;
 mod sidecar;
 #[cfg(test)]
 pub(in crate::webhook) mod tests;
@@ -16,10 +18,10 @@ use self::patch::Patch;
 pub use self::pod::Pod;
 use self::pod::{Annotated, Container};
 use self::way::{Gate, Way};
-use keystead_compile::kinds::defaults::Requests;
 pub use keystead_compile::kinds::pod::PodSecrets;
-use keystead_crds::{names, sidecar::Config};
+use keystead_crds::names;
 use serde_json::{Value, json};
+use std::path::Path;
 
 /// What every sidecar has alike.
 #[derive(Clone, Debug)]
@@ -28,6 +30,8 @@ pub struct Settings {
     pub image: String,
     /// `Always`, `IfNotPresent` or `Never`; the cluster's default where it is left out.
     pub image_pull_policy: Option<String>,
+    /// Names of Secrets to pull it with, in the pod's namespace.
+    pub image_pull_secrets: Vec<String>,
     /// What it asks for at least, and is limited to, in a Guaranteed pod, which must stay so; elsewhere
     /// it has no limit. The pages of both its volumes count on this memory, and with too little CPU its
     /// start takes seconds.
@@ -36,36 +40,52 @@ pub struct Settings {
     pub operator: Operator,
 }
 
+/// Quantities as Kubernetes writes them.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Requests {
+    /// Processor time, such as `10m`.
+    pub cpu: String,
+    /// Memory, such as `16Mi`.
+    pub memory: String,
+}
+
 /// Why a pod can't be served: a sentence for people that says what to do.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{0}")]
 pub struct Refusal(String);
 
 /// What to add to the pod. Nothing for one that [needs nothing](Pod::is_settled).
-pub fn plan(pod: &Pod<'_>, mut secrets: PodSecrets, settings: &Settings) -> Result<Vec<Operation>, Refusal> {
+pub fn plan(pod: &Pod<'_>, secrets: PodSecrets, settings: &Settings) -> Result<Vec<Operation>, Refusal> {
     if pod.is_settled() {
         return Ok(Vec::new());
     }
+    let mut secrets = secrets.of_pod(&pod.annotation_texts()).map_err(Refusal)?;
     let way = Way::of(&secrets);
     let place = pod.place(way.first);
     admit(pod, &secrets, way)?;
     on_change::settle(pod, &mut secrets.config)?;
 
     let mut patch = Patch::default();
-    let variables = variables(&secrets.config, way);
-    for (at, container) in pod.after(place) {
+    let variables = variables(&secrets, way);
+    let files = &secrets.shape.mount_path.value;
+    for (at, container) in served::all(pod, place, &secrets.shape) {
         if !variables.is_empty() {
             let exists = container.has_env().then_some(0);
             patch.insert(&at, "env", exists, variables.clone());
         }
-        let mounts = vec![sidecar::files_mount(true)];
+        let mounts = vec![sidecar::files_mount(files, true)];
         patch.append(&at, "volumeMounts", container.has_mounts(), mounts);
         if let (true, Some(command)) = (way.execs(), container.command()) {
-            patch.add(format!("{at}/command"), way.start(command));
+            patch.add(format!("{at}/command"), way.start(files, command));
         }
     }
     let volumes = sidecar::volumes(&secrets.audience);
     patch.append("/spec", "volumes", pod.has_volumes(), volumes);
+    let missing = pod.lacks_pull_secrets(&settings.image_pull_secrets);
+    let missing: Vec<Value> = missing.map(|name| json!({"name": name})).collect();
+    if !missing.is_empty() {
+        patch.append("/spec", "imagePullSecrets", pod.has_pull_secrets(), missing);
+    }
     annotate(&mut patch, pod, &secrets.bindings);
     // Last, because it shifts the indices of the pod's own init containers.
     let ours = sidecar::containers(pod, secrets, way, settings)?;
@@ -90,36 +110,46 @@ fn admit(pod: &Pod<'_>, secrets: &PodSecrets, way: Way) -> Result<(), Refusal> {
         }
     }
     sidecar::admit_modes(pod, &secrets.config)?;
+    let takes_port = sidecar::serves(pod, way, &secrets.shape);
     pod.all_containers().try_for_each(|container| {
-        admit_container(container, secrets)?;
+        admit_name(&container.name)?;
         admit_volumes(container)?;
-        if way.once {
-            return Ok(());
+        if takes_port {
+            admit_ports(container, secrets.shape.port.value)?;
         }
-        admit_ports(pod, container)
+        Ok(())
     })?;
-    let mut after = pod.after(pod.place(way.first));
-    after.try_for_each(|(_, container)| way.admit(container, secrets))
+    let place = pod.place(way.first);
+    served::admit(pod, place, &secrets.shape, &secrets.bindings)?;
+    served::all(pod, place, &secrets.shape).try_for_each(|(_, container)| {
+        admit_container(container, secrets)?;
+        way.admit(container, secrets)
+    })
 }
 
-fn admit_container(container: &Container<'_>, secrets: &PodSecrets) -> Result<(), Refusal> {
-    let name = &*container.name;
+fn admit_name(name: &str) -> Result<(), Refusal> {
     if [names::CONTAINER, names::GATE_CONTAINER].contains(&name) {
         return Err(Refusal(format!(
             "the pod has a container named {name} of its own, the name of one of Keystead's: rename it"
         )));
     }
-    if container
-        .mount_paths()
-        .any(|path| path.trim_end_matches('/') == names::FILES_DIR)
-    {
+    Ok(())
+}
+
+/// Nothing of a container's own is hidden, or hides its secrets.
+fn admit_container(container: &Container<'_>, secrets: &PodSecrets) -> Result<(), Refusal> {
+    let (name, files) = (&*container.name, &secrets.shape.mount_path.value);
+    let inside = |path: &&str| Path::new("/").join(path).starts_with(files);
+    if let Some(path) = container.mount_paths().find(inside) {
         return Err(Refusal(format!(
-            "container {name} mounts something at {}, where its secrets would be: mount it elsewhere",
-            names::FILES_DIR
+            "container {name} mounts something at {path}, and {files} is where its secrets would be: mount it \
+             elsewhere, or have them elsewhere by the annotation {}",
+            names::MOUNT_PATH_ANNOTATION
         )));
     }
     let ours = |variable: &str| {
-        variable == names::READY_ENV || secrets.config.env.iter().any(|env| env.name == variable)
+        [names::READY_ENV, names::FILES_DIR_ENV].contains(&variable)
+            || secrets.config.env.iter().any(|env| env.name == variable)
     };
     match container.env_names().find(|variable| ours(variable)) {
         Some(variable) => Err(Refusal(format!(
@@ -151,22 +181,24 @@ fn admit_volumes(container: &Container<'_>) -> Result<(), Refusal> {
     }
 }
 
-/// Containers of a pod share its ports; the sidecar takes one, unless they are the host's.
-fn admit_ports(pod: &Pod<'_>, container: &Container<'_>) -> Result<(), Refusal> {
-    let taken = names::SIDECAR_PORT;
-    if pod.has_host_network() || container.tcp_ports().all(|port| port != i64::from(taken)) {
+/// Containers of a pod share its ports, and the sidecar takes one.
+fn admit_ports(container: &Container<'_>, port: Option<u16>) -> Result<(), Refusal> {
+    let taken = port.unwrap_or(names::SIDECAR_PORT);
+    if container.tcp_ports().all(|port| port != i64::from(taken)) {
         return Ok(());
     }
     Err(Refusal(format!(
         "container {} declares port {taken}, which Keystead's sidecar takes in the pod: let the container \
-         listen on another port",
-        &*container.name
+         listen on another port, or the sidecar by the annotation {}",
+        &*container.name,
+        names::SIDECAR_PORT_ANNOTATION
     )))
 }
 
 /// What the kubelet hands over: the gate, and the binding's variables. They stand before the
 /// container's own, whose values may then use them as `$(NAME)`.
-fn variables(config: &Config, way: Way) -> Vec<Value> {
+fn variables(secrets: &PodSecrets, way: Way) -> Vec<Value> {
+    let (config, files) = (&secrets.config, &secrets.shape.mount_path.value);
     let gate =
         (way.gate == Gate::Kubelet).then(|| from_file(names::READY_ENV, names::READY_FILE, names::READY_KEY));
     let bound = config.env.iter().filter(|_| !way.execs()).map(|env| {
@@ -177,7 +209,9 @@ fn variables(config: &Config, way: Way) -> Vec<Value> {
         }
         variable
     });
-    gate.into_iter().chain(bound).collect()
+    // Who looks for the files where they usually are learns where they are.
+    let moved = (files != names::FILES_DIR).then(|| json!({"name": names::FILES_DIR_ENV, "value": files}));
+    gate.into_iter().chain(bound).chain(moved).collect()
 }
 
 /// A variable that the kubelet reads from a file of the sidecar; until it is there the container

@@ -13,10 +13,9 @@ pub mod tls;
 pub mod validate;
 mod wire;
 
-pub use self::inject::PodSecrets;
+pub use self::inject::{PodSecrets, Requests};
 use self::metrics::Metrics;
 use keystead_compile::World;
-pub use keystead_compile::kinds::defaults::Requests;
 use keystead_runtime::probes::Readiness;
 use keystead_runtime::shutdown::Shutdown;
 use std::collections::BTreeMap;
@@ -68,6 +67,8 @@ pub struct Settings {
     pub service: String,
     /// The Secret with the certificates, shared by all replicas.
     pub tls_secret: String,
+    /// Whether somebody else keeps that Secret and the webhook configurations' CA bundle.
+    pub tls_given: bool,
     /// The MutatingWebhookConfiguration whose CA bundle is kept current.
     pub webhook_configuration: String,
     /// The ValidatingWebhookConfiguration whose CA bundle is kept current, where there is one.
@@ -116,6 +117,7 @@ pub async fn run(
         certificate,
         names: certs::Names::from(&settings),
         operator: operator.clone(),
+        is_given: settings.tls_given,
         served: readiness.register("webhook certificate"),
         trusted: readiness.register("webhook configuration"),
         expiry: metrics.expiry.clone(),

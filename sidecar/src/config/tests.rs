@@ -200,15 +200,26 @@ fn a_path_that_leaves_the_volume_is_refused() {
 
 #[test]
 fn addresses_of_both_kinds_are_read() {
-    let read = |text: &str| {
-        let environment = Environment::read(|name| (name == names::POD_IP_ENV).then(|| text.to_owned()));
-        environment.pod_ip().map_err(|error| error.to_string())
+    let read = |address: &str, port: &str| {
+        let environment = Environment::read(|name| match name {
+            names::POD_IP_ENV => Some(address.to_owned()),
+            names::PORT_ENV => Some(port.to_owned()),
+            _ => None,
+        });
+        environment.serves().map_err(|error| error.to_string())
     };
-    assert_eq!(read("10.0.0.7"), Ok(Some([10, 0, 0, 7].into())));
-    assert_eq!(read("fd00::7"), Ok(Some("fd00::7".parse().unwrap())));
-    assert_eq!(read(""), Ok(None));
+    assert_eq!(read("10.0.0.7", ""), Ok(Some(([10, 0, 0, 7], 9102).into())));
     assert_eq!(
-        read("pod"),
+        read("fd00::7", "9200"),
+        Ok(Some("[fd00::7]:9200".parse().unwrap()))
+    );
+    assert_eq!(read("", "9200"), Ok(None));
+    assert_eq!(
+        read("pod", ""),
         Err("config field KEYSTEAD_POD_IP: \"pod\" is not an IP address".into())
+    );
+    assert_eq!(
+        read("10.0.0.7", "http"),
+        Err("config field KEYSTEAD_PORT: \"http\" is not a port".into())
     );
 }

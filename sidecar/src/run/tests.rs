@@ -5,6 +5,7 @@ mod refusals;
 use super::*;
 use crate::config::Environment;
 use fake::Fake;
+use keystead_crds::names;
 use keystead_runtime::shutdown;
 use keystead_vault::Request;
 use serde_json::json;

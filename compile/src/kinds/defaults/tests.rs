@@ -35,6 +35,7 @@ fn says(defaults: Value, annotations: &[(&str, &str)], spec: &Value) -> String {
     } = held(defaults, annotations, spec).unwrap();
     let by = |by: &By| match by {
         By::Binding(name) => format!("binding {name}"),
+        By::Pod => "pod".into(),
         By::Namespace => "namespace".into(),
         By::Provider => "provider".into(),
         By::BuiltIn => "built in".into(),
@@ -125,6 +126,8 @@ fn a_pod_of_several_looks_as_often_and_asks_as_much_as_any() {
         refresh: by(name, Duration::from_secs(seconds)),
         cpu: by(name, cpu.into()),
         memory: by(name, memory.into()),
+        cpu_limit: by("", None),
+        memory_limit: by(name, (name == "b").then(|| "1Gi".to_owned())),
         mode: by(name, mode),
         first: by(name, first),
     };
@@ -134,6 +137,7 @@ fn a_pod_of_several_looks_as_often_and_asks_as_much_as_any() {
     );
     let wanted = Effective {
         memory: other.memory.clone(),
+        memory_limit: other.memory_limit.clone(),
         mode: other.mode.clone(),
         first: other.first.clone(),
         ..one.clone()

@@ -207,7 +207,12 @@ fn defaults(rig: &Rig<'_>) -> Result<()> {
         "annotation keystead.dev/sidecar-memory of namespace {}-shop",
         rig.id
     );
+    let built_in = |value: &str| json!({"value": value, "from": "built in"});
     let mut wanted = json!({
+        "mode": built_in("Sidecar"),
+        "place": built_in("first"),
+        "containers": built_in("all"),
+        "mountPath": built_in("/keystead"),
         "refreshInterval": {"value": "300s", "from": provider},
         "sidecarCpu": {"value": "20m", "from": provider},
         "sidecarMemory": {"value": "32Mi", "from": namespace},

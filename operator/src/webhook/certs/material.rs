@@ -106,7 +106,7 @@ impl fmt::Debug for Material {
     }
 }
 
-const CA_CRT: &str = "ca.crt";
+pub(super) const CA_CRT: &str = "ca.crt";
 const CA_KEY: &str = "ca.key";
-const TLS_CRT: &str = "tls.crt";
-const TLS_KEY: &str = "tls.key";
+pub(super) const TLS_CRT: &str = "tls.crt";
+pub(super) const TLS_KEY: &str = "tls.key";

@@ -34,6 +34,8 @@ struct Spec<'a> {
     #[serde(borrow)]
     volumes: Option<Vec<Named<'a>>>,
     #[serde(borrow)]
+    image_pull_secrets: Option<Vec<Named<'a>>>,
+    #[serde(borrow)]
     service_account_name: Option<Text<'a>>,
     #[serde(borrow)]
     os: Option<Named<'a>>,
@@ -231,11 +233,23 @@ impl<'a> Pod<'a> {
         self.spec.init_containers.is_some()
     }
 
-    /// Resources of the pod as a whole, which bound the sum of its containers'.
-    pub(super) fn has_own_resources(&self) -> bool {
-        let is_some = |amounts: &Option<Texts<'_>>| amounts.as_ref().is_some_and(|all| !all.is_empty());
+    /// Whether the pod as a whole has this resource, which bounds the sum of its containers'.
+    pub(super) fn has_own(&self, resource: &'static str) -> bool {
         let resources = self.spec.resources.as_ref();
-        resources.is_some_and(|resources| is_some(&resources.requests) || is_some(&resources.limits))
+        resources.is_some_and(|own| {
+            let (request, limit) = own.of(resource);
+            request.or(limit).is_some()
+        })
+    }
+
+    /// Its annotations.
+    pub(super) fn annotation_texts(&self) -> BTreeMap<&str, &str> {
+        let all = self
+            .metadata
+            .as_ref()
+            .and_then(|metadata| metadata.annotations.as_ref());
+        let all = all.into_iter().flatten();
+        all.map(|(name, text)| (&**name, &**text)).collect()
     }
 
     pub(super) fn containers(&self) -> &[Container<'a>] {
@@ -273,6 +287,18 @@ impl<'a> Pod<'a> {
         let containers = self.containers().iter().enumerate().map(at("containers"));
         let init = self.init_containers().iter().enumerate().skip(place);
         containers.chain(init.map(at("initContainers")))
+    }
+
+    /// Which of these Secrets it is not pulled with yet.
+    pub(super) fn lacks_pull_secrets<'b>(&self, names: &'b [String]) -> impl Iterator<Item = &'b String> {
+        let own = self.spec.image_pull_secrets.as_deref().unwrap_or_default();
+        let has = |name: &str| own.iter().any(|own| own.name.as_deref() == Some(name));
+        names.iter().filter(move |name| !has(name))
+    }
+
+    /// Whether there are such Secrets, or an empty list of them, to add to.
+    pub(super) fn has_pull_secrets(&self) -> bool {
+        self.spec.image_pull_secrets.is_some()
     }
 
     pub(super) fn volume_names(&self) -> impl Iterator<Item = &str> {
@@ -341,13 +367,20 @@ impl Container<'_> {
     }
 
     /// The container's request and limit of one resource.
-    pub(super) fn resource<'s>(&'s self, name: &'static str) -> (Option<&'s str>, Option<&'s str>) {
+    pub(super) fn resource(&self, name: &'static str) -> (Option<&str>, Option<&str>) {
         let resources = self.resources.as_ref();
-        let requests = resources.and_then(|resources| resources.requests.as_ref());
-        let limits = resources.and_then(|resources| resources.limits.as_ref());
+        resources.map_or((None, None), |resources| resources.of(name))
+    }
+}
+
+// === impl Resources ===
+
+impl<'a> Resources<'a> {
+    /// Request and limit of one.
+    fn of<'s>(&'s self, name: &'static str) -> (Option<&'s str>, Option<&'s str>) {
         let name = &Text(Cow::Borrowed(name));
-        let amount = |amounts: &'s Texts<'_>| amounts.get(name).map(Deref::deref);
-        (requests.and_then(amount), limits.and_then(amount))
+        let amount = |amounts: &'s Option<Texts<'a>>| amounts.as_ref()?.get(name).map(Deref::deref);
+        (amount(&self.requests), amount(&self.limits))
     }
 }
 

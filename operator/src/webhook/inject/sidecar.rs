@@ -2,9 +2,8 @@
 
 use super::pod::{Container, Pod};
 use super::way::{Gate, Way};
-use super::{PodSecrets, Refusal, Settings};
-use keystead_compile::kinds::defaults::Requests;
-use keystead_compile::quantity;
+use super::{PodSecrets, Refusal, Settings, resources};
+use keystead_compile::kinds::pod::Shape;
 use keystead_crds::{names, sidecar::Config};
 use serde_json::{Value, json};
 
@@ -19,7 +18,8 @@ pub(super) fn containers(
     way: Way,
     settings: &Settings,
 ) -> Result<Vec<Value>, Refusal> {
-    let resources = resources(pod, secrets.defaults.requests(), settings);
+    let resources = resources::of(pod, &secrets.defaults, settings);
+    let port = secrets.shape.port.value;
     let owner = Owner::of(pod);
     let config = Config {
         file_mode: owner.file_mode,
@@ -28,18 +28,18 @@ pub(super) fn containers(
         operator: settings.operator.config(),
         ..secrets.config
     };
-    let serves = !way.once && !pod.has_host_network();
+    let serves = serves(pod, way, &secrets.shape);
     let gate = match way.gate {
         // Without a probe nothing wakes the kubelet, which looks again after 10 to 15 s.
         Gate::Kubelet if !serves => Gate::Container,
         gate => gate,
     };
     let mut ours = base(names::CONTAINER, "run", &owner, settings, resources.clone());
-    ours["env"] = env(serves, &config)?;
+    ours["env"] = env(serves, port, &config)?;
     mount(
         &mut ours,
         &[
-            files_mount(false),
+            files_mount(names::FILES_DIR, false),
             json!({"name": names::PRIVATE_VOLUME, "mountPath": names::PRIVATE_DIR}),
             json!({"name": names::TOKEN_VOLUME, "mountPath": names::TOKEN_DIR, "readOnly": true}),
         ],
@@ -54,8 +54,11 @@ pub(super) fn containers(
         ours["lifecycle"] = json!({"postStart": {"exec": {"command": [PROGRAM, "wait"]}}});
     }
     if serves {
+        let port = port.unwrap_or(names::SIDECAR_PORT);
+        // Who collects metrics looks for it by name.
+        ours["ports"] = json!([{"name": names::CONTAINER, "containerPort": port, "protocol": "TCP"}]);
         // Its turn to true wakes the kubelet, which then starts what waits for its variables.
-        let probe = json!({"path": "/readyz", "port": names::SIDECAR_PORT, "scheme": "HTTP"});
+        let probe = json!({"path": "/readyz", "port": port, "scheme": "HTTP"});
         ours["readinessProbe"] = json!({"httpGet": probe, "periodSeconds": 1, "timeoutSeconds": 1});
     }
     if gate != Gate::Container {
@@ -100,8 +103,14 @@ fn mount(container: &mut Value, mounts: &[Value]) {
 }
 
 /// Where the files are; only the sidecar may write there.
-pub(super) fn files_mount(read_only: bool) -> Value {
-    json!({"name": names::FILES_VOLUME, "mountPath": names::FILES_DIR, "readOnly": read_only})
+pub(super) fn files_mount(path: &str, read_only: bool) -> Value {
+    json!({"name": names::FILES_VOLUME, "mountPath": path, "readOnly": read_only})
+}
+
+/// Whether it has a port. On the host's network all pods share ports, so there somebody must ask for one;
+/// an init container is soon gone.
+pub(super) fn serves(pod: &Pod<'_>, way: Way, shape: &Shape) -> bool {
+    !way.once && (!pod.has_host_network() || shape.port.value.is_some())
 }
 
 /// What the mounts mean.
@@ -123,7 +132,7 @@ pub(super) fn volumes(audience: &str) -> Vec<Value> {
     ]
 }
 
-fn env(serves: bool, config: &Config) -> Result<Value, Refusal> {
+fn env(serves: bool, port: Option<u16>, config: &Config) -> Result<Value, Refusal> {
     let field =
         |name: &str, path: &str| json!({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}});
     // The kubelet expands `$(NAME)` in values, and `$$` is how it writes a dollar.
@@ -144,42 +153,12 @@ fn env(serves: bool, config: &Config) -> Result<Value, Refusal> {
         json!({"name": names::CONFIG_ENV, "value": config}),
         field(names::NODE_ENV, "spec.nodeName"),
     ];
-    // On the host's network all pods share ports, so there the sidecar serves none; neither does an
-    // init container, which is soon gone.
     if serves {
         env.push(field(names::POD_IP_ENV, "status.podIP"));
+        let port = port.map(|port| json!({"name": names::PORT_ENV, "value": port.to_string()}));
+        env.extend(port);
     }
     Ok(Value::Array(env))
-}
-
-/// Nothing where the pod as a whole has resources: those bound the sum of its containers' requests,
-/// and ours might not fit.
-fn resources(pod: &Pod<'_>, requests: Requests, settings: &Settings) -> Option<Value> {
-    if pod.has_own_resources() {
-        return None;
-    }
-    let quantities = |r: &Requests| json!({"cpu": r.cpu, "memory": r.memory});
-    Some(if pod.all_containers().all(is_guaranteed) {
-        let both = quantities(&requests.at_least(&settings.guaranteed));
-        json!({"requests": both, "limits": both})
-    } else {
-        json!({"requests": quantities(&requests)})
-    })
-}
-
-/// Whether the container alone would make a Guaranteed pod: both limits, and requests that are left
-/// out or equal.
-fn is_guaranteed(container: &Container<'_>) -> bool {
-    ["cpu", "memory"]
-        .into_iter()
-        .all(|name| match container.resource(name) {
-            (None, Some(_)) => true,
-            (Some(request), Some(limit)) => {
-                request == limit
-                    || quantity::parse(request).is_some_and(|r| Some(r) == quantity::parse(limit))
-            }
-            (_, None) => false,
-        })
 }
 
 /// Refuses files whose own mode would keep them from the pod's containers.

@@ -1,16 +1,19 @@
 use super::*;
 use keystead_compile::kinds::defaults::{By, Effective, Said};
+use keystead_compile::kinds::pod::Shape;
 use keystead_crds::common::SidecarMode;
 use keystead_crds::scope::Level;
 use keystead_crds::sidecar::{
-    CONFIG_VERSION, EnvConfig, ScopeConfig, SecretConfig, SecretSource, VaultConfig,
+    CONFIG_VERSION, Config, EnvConfig, ScopeConfig, SecretConfig, SecretSource, VaultConfig,
 };
 use std::time::Duration;
 
+mod annotations;
 mod modes;
 mod on_change;
 mod random;
 mod refusals;
+mod resources;
 mod settled;
 mod ways;
 
@@ -56,6 +59,7 @@ pub(in crate::webhook) fn secrets() -> PodSecrets {
         config,
         audience: "vault".to_owned(),
         defaults: defaults("10m", "16Mi"),
+        shape: Shape::default(),
         restart: false,
         lacks_env_files: None,
         bindings: vec!["web".to_owned(), "more".to_owned()],
@@ -72,6 +76,8 @@ fn defaults(cpu: &str, memory: &str) -> Effective {
         cpu: built_in(cpu.to_owned()),
         memory: built_in(memory.to_owned()),
         mode: built_in(SidecarMode::Sidecar),
+        cpu_limit: built_in(None),
+        memory_limit: built_in(None),
         first: built_in(true),
     }
 }
@@ -89,6 +95,7 @@ pub(in crate::webhook) fn settings() -> Settings {
     Settings {
         image: "keystead.test/sidecar:1".to_owned(),
         image_pull_policy: Some("Never".to_owned()),
+        image_pull_secrets: Vec::new(),
         guaranteed: requests("50m", "64Mi"),
         operator,
     }
@@ -155,6 +162,7 @@ fn a_plain_pod_gets_all_of_it() {
                     {"name": "KEYSTEAD_POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
                 ],
                 "lifecycle": {"postStart": {"exec": {"command": ["/keystead-sidecar", "wait"]}}},
+                "ports": [{"name": "keystead", "containerPort": 9102, "protocol": "TCP"}],
                 "readinessProbe": {
                     "httpGet": {"path": "/readyz", "port": 9102, "scheme": "HTTP"},
                     "periodSeconds": 1,
@@ -236,7 +244,10 @@ fn what_the_pod_has_of_its_own_comes_after() {
     ] {
         assert_eq!(guarded["env"][0], guard());
         assert_eq!(guarded["env"][1]["name"], "HUBSPOT_API_KEY");
-        assert_eq!(guarded["volumeMounts"][0], sidecar::files_mount(true));
+        assert_eq!(
+            guarded["volumeMounts"][0],
+            sidecar::files_mount("/keystead", true)
+        );
     }
     assert_eq!(
         pod["metadata"]["annotations"],
@@ -312,61 +323,6 @@ fn files_belong_to_whoever_reads_them() {
         assert_eq!(ours["securityContext"]["runAsUser"], user, "{case}");
         assert_eq!(config(&pod).file_mode, mode, "{case}");
     }
-}
-
-#[test]
-fn a_guaranteed_pod_stays_guaranteed() {
-    let container = |resources: Value| json!({"name": "c", "resources": resources});
-    let resources = |containers: Value| {
-        let pod = injected(&json!({"spec": {"containers": containers}})).unwrap();
-        pod["spec"]["initContainers"][0]["resources"].clone()
-    };
-    let exact =
-        json!({"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "1000m", "memory": "1024Mi"}});
-    let both = json!({"cpu": "50m", "memory": "64Mi"});
-    let guaranteed = json!({"requests": both, "limits": both});
-    let burstable = json!({"requests": {"cpu": "10m", "memory": "16Mi"}});
-    assert_eq!(resources(json!([container(exact.clone())])), guaranteed);
-    assert_eq!(
-        resources(json!([container(json!({"limits": exact["limits"]}))])),
-        guaranteed
-    );
-    assert_eq!(
-        resources(json!([container(exact.clone()), {"name": "d"}])),
-        burstable
-    );
-    let less = json!({"limits": exact["limits"], "requests": {"cpu": "999m"}});
-    assert_eq!(resources(json!([container(less)])), burstable);
-    assert_eq!(
-        resources(json!([container(json!({"limits": {"cpu": "1"}}))])),
-        burstable
-    );
-
-    let whole = json!({"spec": {"resources": {"limits": {"cpu": "1"}}, "containers": [{"name": "c"}]}});
-    assert_eq!(
-        injected(&whole).unwrap()["spec"]["initContainers"][0].get("resources"),
-        None
-    );
-}
-
-#[test]
-fn what_its_bindings_ask_for_reaches_the_sidecar() {
-    let resources = |containers: Value| {
-        let pod = json!({"spec": {"containers": containers}});
-        let mut secrets = secrets();
-        secrets.defaults = defaults("20m", "128Mi");
-        let operations = plan(&pod, secrets, &settings()).unwrap();
-        patched(&pod, &operations)["spec"]["initContainers"][0]["resources"].clone()
-    };
-    let burstable = json!({"requests": {"cpu": "20m", "memory": "128Mi"}});
-    assert_eq!(resources(json!([{"name": "c"}])), burstable);
-    let limits = json!({"cpu": "1", "memory": "1Gi"});
-    let both = json!({"cpu": "50m", "memory": "128Mi"});
-    assert_eq!(
-        resources(json!([{"name": "c", "resources": {"limits": limits}}])),
-        json!({"requests": both, "limits": both}),
-        "a limit below what is asked for would be none"
-    );
 }
 
 #[test]

@@ -67,9 +67,9 @@ impl Way {
         self.start != Start::Kubelet
     }
 
-    /// The command that starts this one.
-    pub(super) fn start(self, command: &[Text<'_>]) -> Value {
-        let program = format!("{}/{}", names::FILES_DIR, names::PROGRAM_FILE);
+    /// The command that starts this one, in a container that has its files there.
+    pub(super) fn start(self, files: &str, command: &[Text<'_>]) -> Value {
+        let program = format!("{files}/{}", names::PROGRAM_FILE);
         let anew = (self.start == Start::ExecAnew).then(|| json!("--restart"));
         let before = [json!(program), json!("exec")].into_iter().chain(anew);
         before

@@ -116,7 +116,7 @@ fn the_sidecars_port_is_taken() {
         json!({"containerPort": 9102, "protocol": "TCP"}),
     ] {
         for mut pod in with(&listens(port)) {
-            let expected = "container web declares port 9102, which Keystead's sidecar takes in the pod: let the container listen on another port";
+            let expected = "container web declares port 9102, which Keystead's sidecar takes in the pod: let the container listen on another port, or the sidecar by the annotation keystead.dev/sidecar-port";
             assert_eq!(refused(&pod), expected);
             pod["spec"]["hostNetwork"] = json!(true);
             assert!(injected(&pod).is_ok(), "there the sidecar takes none");
