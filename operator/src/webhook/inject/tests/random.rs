@@ -202,7 +202,8 @@ fn is_guarded(pod: &Value, secrets: &PodSecrets) -> bool {
     let (mode, lacks) = (secrets.defaults.mode.value, secrets.lacks_env_files.is_some());
     let once = mode == SidecarMode::Init;
     let exec = mode == SidecarMode::Exec || (lacks && !secrets.config.env.is_empty());
-    let has_gate = lacks && !once;
+    let on_host = pod["spec"]["hostNetwork"] == json!(true);
+    let has_gate = (lacks || on_host) && !once;
     let others = init.iter().skip(ours + 1 + usize::from(has_gate));
     let stands = init[ours].get("restartPolicy").is_none() == once
         && (!has_gate || init[ours + 1]["name"] == names::GATE_CONTAINER)
