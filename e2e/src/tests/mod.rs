@@ -13,6 +13,7 @@ mod pods;
 mod policies;
 mod report;
 mod sidecar;
+mod specs;
 
 use std::time::Duration;
 
@@ -127,6 +128,7 @@ fn all() -> Vec<Test> {
         policies::tests(),
         operator::tests(),
         cli::tests(),
+        specs::tests(),
         sidecar::tests(),
         pods::tests(),
         lifecycle::tests(),

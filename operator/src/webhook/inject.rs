@@ -10,6 +10,7 @@ mod served;
 mod sidecar;
 #[cfg(test)]
 pub(in crate::webhook) mod tests;
+mod text;
 mod way;
 
 pub use self::operator::Operator;
@@ -109,6 +110,7 @@ fn admit(pod: &Pod<'_>, secrets: &PodSecrets, way: Way) -> Result<(), Refusal> {
             )));
         }
     }
+    resources::admit(pod)?;
     sidecar::admit_modes(pod, &secrets.config)?;
     let takes_port = sidecar::serves(pod, way, &secrets.shape);
     pod.all_containers().try_for_each(|container| {

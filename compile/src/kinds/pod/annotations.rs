@@ -75,6 +75,7 @@ fn known(name: &str) -> Result<(), String> {
     let distance = |known: &&&str| distance(known.as_bytes(), name.as_bytes());
     let nearest = POD_ANNOTATIONS.iter().min_by_key(distance);
     let near = nearest.filter(|known| distance(known) <= NEAR);
+    let near = near.or_else(|| POD_ANNOTATIONS.iter().find(|known| known.starts_with(name)));
     let hint = near.map_or_else(|| ".".to_owned(), |known| format!(": did you mean {known}?"));
     Err(format!(
         "the pod's annotation {name} is none that Keystead knows{hint} Known are {}",
@@ -100,7 +101,7 @@ fn distance(one: &[u8], other: &[u8]) -> usize {
 }
 
 /// What is further away was hardly meant.
-const NEAR: usize = 6;
+const NEAR: usize = 4;
 
 #[cfg(test)]
 mod tests;

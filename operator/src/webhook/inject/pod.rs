@@ -2,9 +2,9 @@
 //! written back from.
 
 use super::Refusal;
+use super::text::{Resources, Text, Texts};
 use keystead_crds::names;
 use serde::Deserialize;
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Deref;
 
@@ -61,6 +61,8 @@ pub(super) struct Container<'a> {
     #[serde(borrow)]
     volume_mounts: Option<Vec<Mount<'a>>>,
     #[serde(borrow)]
+    volume_devices: Option<Vec<Device<'a>>>,
+    #[serde(borrow)]
     ports: Option<Vec<Port<'a>>>,
     #[serde(borrow)]
     resources: Option<Resources<'a>>,
@@ -78,13 +80,6 @@ pub(super) enum Annotated {
     Yes,
 }
 
-/// A text, and where nothing in it is escaped, a part of what was sent.
-#[derive(Debug, Default, Deserialize, Eq, Ord, PartialEq, PartialOrd)]
-#[serde(transparent)]
-pub(super) struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-
-type Texts<'a> = BTreeMap<Text<'a>, Text<'a>>;
-
 #[derive(Debug, Deserialize)]
 struct Named<'a> {
     #[serde(borrow)]
@@ -98,6 +93,13 @@ struct Mount<'a> {
     name: Option<Text<'a>>,
     #[serde(borrow)]
     mount_path: Option<Text<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Device<'a> {
+    #[serde(borrow)]
+    device_path: Option<Text<'a>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -129,14 +131,6 @@ struct Port<'a> {
     container_port: Option<i64>,
     #[serde(borrow)]
     protocol: Option<Text<'a>>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Resources<'a> {
-    #[serde(borrow)]
-    requests: Option<Texts<'a>>,
-    #[serde(borrow)]
-    limits: Option<Texts<'a>>,
 }
 
 /// Of a pod or of a container: both say who runs.
@@ -185,7 +179,7 @@ impl<'a> Pod<'a> {
 
     fn annotation(&self, key: &'static str) -> Option<&str> {
         let annotations = self.metadata.as_ref()?.annotations.as_ref()?;
-        annotations.get(&Text(Cow::Borrowed(key))).map(Deref::deref)
+        annotations.get(&Text::from(key)).map(Deref::deref)
     }
 
     /// The account it runs as. The API server fills it in before it asks, so the default is for others.
@@ -205,7 +199,7 @@ impl<'a> Pod<'a> {
     pub(super) fn is_windows(&self) -> bool {
         let os = self.spec.os.as_ref().and_then(|os| os.name.as_ref());
         let selector = self.spec.node_selector.as_ref();
-        let node = selector.and_then(|labels| labels.get(&Text(Cow::Borrowed("kubernetes.io/os"))));
+        let node = selector.and_then(|labels| labels.get(&Text::from("kubernetes.io/os")));
         [os, node].into_iter().flatten().any(|name| **name == *"windows")
     }
 
@@ -233,13 +227,10 @@ impl<'a> Pod<'a> {
         self.spec.init_containers.is_some()
     }
 
-    /// Whether the pod as a whole has this resource, which bounds the sum of its containers'.
-    pub(super) fn has_own(&self, resource: &'static str) -> bool {
+    /// The pod's request and limit of one resource as a whole, which bound the sum of its containers'.
+    pub(super) fn own(&self, resource: &'static str) -> (Option<&str>, Option<&str>) {
         let resources = self.spec.resources.as_ref();
-        resources.is_some_and(|own| {
-            let (request, limit) = own.of(resource);
-            request.or(limit).is_some()
-        })
+        resources.map_or((None, None), |resources| resources.of(resource))
     }
 
     /// Its annotations.
@@ -341,9 +332,14 @@ impl Container<'_> {
         env.filter_map(|variable| variable.name.as_deref())
     }
 
+    /// Where it has anything of its own, files or devices.
     pub(super) fn mount_paths(&self) -> impl Iterator<Item = &str> {
         let mounts = self.volume_mounts.iter().flatten();
-        mounts.filter_map(|mount| mount.mount_path.as_deref())
+        let devices = self.volume_devices.iter().flatten();
+        let devices = devices.filter_map(|device| device.device_path.as_deref());
+        mounts
+            .filter_map(|mount| mount.mount_path.as_deref())
+            .chain(devices)
     }
 
     pub(super) fn mounted_volumes(&self) -> impl Iterator<Item = &str> {
@@ -370,27 +366,6 @@ impl Container<'_> {
     pub(super) fn resource(&self, name: &'static str) -> (Option<&str>, Option<&str>) {
         let resources = self.resources.as_ref();
         resources.map_or((None, None), |resources| resources.of(name))
-    }
-}
-
-// === impl Resources ===
-
-impl<'a> Resources<'a> {
-    /// Request and limit of one.
-    fn of<'s>(&'s self, name: &'static str) -> (Option<&'s str>, Option<&'s str>) {
-        let name = &Text(Cow::Borrowed(name));
-        let amount = |amounts: &'s Option<Texts<'a>>| amounts.as_ref()?.get(name).map(Deref::deref);
-        (amount(&self.requests), amount(&self.limits))
-    }
-}
-
-// === impl Text ===
-
-impl Deref for Text<'_> {
-    type Target = str;
-
-    fn deref(&self) -> &str {
-        &self.0
     }
 }
 

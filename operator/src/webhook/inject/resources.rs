@@ -1,8 +1,8 @@
 //! What ours ask the node for and may use, so that the pod stays what it is: of its class of service,
 //! within its namespace's quota, and measurable by an autoscaler.
 
-use super::Settings;
 use super::pod::{Container, Pod};
+use super::{Refusal, Settings};
 use keystead_compile::kinds::defaults::{Effective, larger};
 use keystead_compile::quantity;
 use serde_json::{Map, Value, json};
@@ -26,7 +26,7 @@ pub(super) fn of(pod: &Pod<'_>, held: &Effective, settings: &Settings) -> Option
             &usual.memory,
         ),
     ] {
-        if pod.has_own(name) {
+        if pod.own(name) != (None, None) {
             continue;
         }
         let is_limited = || pod.all_containers().all(|container| is_limited(container, name));
@@ -40,6 +40,20 @@ pub(super) fn of(pod: &Pod<'_>, held: &Effective, settings: &Settings) -> Option
         (true, _) => None,
         (false, true) => Some(json!({"requests": requests})),
         (false, false) => Some(json!({"requests": requests, "limits": limits})),
+    }
+}
+
+/// Refuses a pod that would be Guaranteed without ours and can't be with them: where it says as a whole what it
+/// asks for and no limit, the sum of its containers' limits is that.
+pub(super) fn admit(pod: &Pod<'_>) -> Result<(), Refusal> {
+    let is_open = |name| matches!(pod.own(name), (Some(_), None));
+    let open = ["cpu", "memory"].into_iter().find(|name| is_open(name));
+    match open.filter(|_| pod.all_containers().all(is_guaranteed)) {
+        None => Ok(()),
+        Some(name) => Err(Refusal(format!(
+            "the pod's resources ask for {name} and have no limit of it, so with Keystead's sidecar it would not be \
+             Guaranteed any more: set spec.resources.limits.{name} too"
+        ))),
     }
 }
 

@@ -1,6 +1,7 @@
 //! How a pod gets its secrets: what its bindings ask for, by the means that the cluster has.
 
-use super::pod::{Container, Text};
+use super::pod::Container;
+use super::text::Text;
 use super::{PodSecrets, Refusal};
 use keystead_crds::common::SidecarMode;
 use keystead_crds::names;

@@ -84,6 +84,10 @@ fn a_typo_is_told() {
             "keystead.dev/container",
             ": did you mean keystead.dev/containers?",
         ),
+        (
+            "keystead.dev/refresh",
+            ": did you mean keystead.dev/refresh-interval?",
+        ),
         ("keystead.dev/role-of-vault-itself", "."),
         ("keystead.dev/service-account-name", "."),
     ] {

@@ -101,6 +101,9 @@ fn nothing_is_mounted_where_its_files_are() {
             "{said}"
         );
     }
+    let disk =
+        json!({"containers": [{"name": "web", "volumeDevices": [{"name": "x", "devicePath": "/keystead"}]}]});
+    assert!(with(&[], &disk).is_err(), "a device is as much in its way");
     for path in ["/etc", "/etc/apple", "/keystead"] {
         assert!(with(&[("mount-path", "/etc/app")], &web(path)).is_ok(), "{path}");
     }

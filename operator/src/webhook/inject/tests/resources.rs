@@ -121,6 +121,21 @@ fn a_pods_own_resources_are_left_to_it() {
     }
 }
 
+#[test]
+fn a_guaranteed_pod_that_can_not_stay_so_is_refused() {
+    let exact = json!({"cpu": "1", "memory": "1Gi"});
+    let pod = |own: Value, limits: &Value| json!({"spec": {"resources": own, "containers": [container(&json!({"limits": limits}))]}});
+    let told = |pod: &Value| plan(pod, secrets(), &settings()).map_err(|why| why.to_string());
+    let open = pod(
+        json!({"requests": {"memory": "1Gi"}, "limits": {"cpu": "1"}}),
+        &exact,
+    );
+    let said = told(&open).unwrap_err();
+    assert!(said.ends_with("set spec.resources.limits.memory too"), "{said}");
+    assert!(told(&pod(json!({"requests": exact, "limits": exact}), &exact)).is_ok());
+    assert!(told(&pod(json!({"requests": exact}), &json!({"cpu": "1"}))).is_ok());
+}
+
 /// An autoscaler that compares use with requests measures no pod in which a container has none.
 #[test]
 fn there_are_requests_in_every_mode() {
