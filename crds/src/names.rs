@@ -100,8 +100,6 @@ pub const REPORT_TOKEN_FILE: &str = "operator";
 pub const REPORT_AUDIENCE: &str = "keystead";
 /// Where the operator takes what sidecars say of their pods ([`crate::sidecar::PodReport`]).
 pub const REPORT_PATH: &str = "/v1/reports";
-/// Longest such message in bytes: no event has a longer note.
-pub const LONGEST_REPORT: usize = 1024;
 
 /// In [`PRIVATE_VOLUME`]: the variables of the binding, one `NAME='value'` after another.
 pub const ENV_FILE: &str = "env";

@@ -5,6 +5,9 @@ use crate::binding::{FileFormat, Signal};
 use crate::scope::Level;
 use serde::{Deserialize, Serialize};
 
+/// Longest message of a [`PodReport`], in bytes: no event has a longer note.
+pub const LONGEST_REPORT: usize = 1024;
+
 /// The version this build writes and reads.
 pub const CONFIG_VERSION: u32 = 1;
 
@@ -72,6 +75,33 @@ pub enum PodReason {
     SecretsTakenAway,
     /// All is well again.
     SecretsReady,
+}
+
+impl PodReport {
+    /// Says this text, without what [`Self::problem`] would find.
+    pub fn new(reason: PodReason, text: &str) -> Self {
+        let mut message = text.replace(hides, " ");
+        let mut end = message.len().min(LONGEST_REPORT);
+        while !message.is_char_boundary(end) {
+            end -= 1;
+        }
+        message.truncate(end);
+        Self { reason, message }
+    }
+
+    /// Why it must not be shown; nothing where it may be.
+    pub fn problem(&self) -> Option<&'static str> {
+        if self.message.trim().is_empty() || self.message.len() > LONGEST_REPORT {
+            return Some("the message must have from 1 to 1024 bytes");
+        }
+        let hides = self.message.contains(hides);
+        hides.then_some("the message has characters that a terminal acts on")
+    }
+}
+
+/// Control characters, and those that turn the direction of what is shown after them.
+fn hides(character: char) -> bool {
+    character.is_control() || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 impl PodReason {
@@ -224,4 +254,34 @@ pub struct EnvConfig {
     pub secret: String,
     /// Which key of it.
     pub key: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_report_is_made_of_may_be_anything() {
+        for (text, message) in [
+            ("no value", "no value".to_owned()),
+            ("two\nlines\u{1b}[2J\u{202e}", "two lines [2J ".to_owned()),
+            (&"é".repeat(600), "é".repeat(512)),
+            (&format!("x{}", "é".repeat(600)), format!("x{}", "é".repeat(511))),
+        ] {
+            let report = PodReport::new(PodReason::SecretsNotReady, text);
+            assert_eq!((&report.message, report.problem()), (&message, None));
+        }
+    }
+
+    #[test]
+    fn reasons_are_spelled_as_events_have_them() {
+        for reason in [
+            PodReason::SecretsNotReady,
+            PodReason::SecretsNotCurrent,
+            PodReason::SecretsTakenAway,
+            PodReason::SecretsReady,
+        ] {
+            assert_eq!(serde_json::to_value(reason).unwrap(), reason.as_str());
+        }
+    }
 }

@@ -10,7 +10,7 @@ use self::secrets::{check_secret, scopes, secrets, sources};
 use crate::files::FilePath;
 use crate::render::is_refused;
 use keystead_crds::names;
-use keystead_crds::sidecar::{CONFIG_VERSION, Config, EnvConfig, SecretConfig, VaultConfig};
+use keystead_crds::sidecar::{CONFIG_VERSION, Config, EnvConfig, OperatorConfig, SecretConfig, VaultConfig};
 use keystead_vault::resolve::{Secret, Secrets, Source};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -24,6 +24,9 @@ pub use keystead_crds::names::FILES_DIR_ENV;
 pub const PRIVATE_DIR_ENV: &str = "KEYSTEAD_PRIVATE_DIR";
 /// Variable that moves [`names::TOKEN_DIR`]; for running outside a pod.
 pub const TOKEN_DIR_ENV: &str = "KEYSTEAD_TOKEN_DIR";
+
+/// Variable that moves the termination message; for running outside a pod.
+pub const LAST_WORDS_ENV: &str = "KEYSTEAD_TERMINATION_LOG";
 
 /// Variable with the log's filter, such as `debug`.
 pub const LOG_ENV: &str = "KEYSTEAD_LOG";
@@ -41,6 +44,8 @@ pub struct Environment {
     pub port: Option<String>,
     /// Filter of the log.
     pub log: Option<String>,
+    /// The termination message, which the kubelet keeps when the container ends.
+    pub last_words: PathBuf,
     /// Where files are.
     pub dirs: Dirs,
 }
@@ -77,6 +82,8 @@ pub struct Settings {
     pub once: bool,
     /// Whether containers get the variables by `exec`.
     pub exec: bool,
+    /// Who is told what is wrong.
+    pub operator: Option<OperatorConfig>,
 }
 
 /// One environment variable.
@@ -141,6 +148,7 @@ impl Environment {
             pod_ip: get(names::POD_IP_ENV),
             port: get(names::PORT_ENV),
             log: get(LOG_ENV),
+            last_words: dir(LAST_WORDS_ENV, "/dev/termination-log"),
             dirs: Dirs {
                 files: dir(FILES_DIR_ENV, names::FILES_DIR),
                 private: dir(PRIVATE_DIR_ENV, names::PRIVATE_DIR),
@@ -153,6 +161,16 @@ impl Environment {
     pub fn settings(&self) -> Result<Settings, Error> {
         let text = self.config.as_deref().ok_or(Error::Missing)?;
         Settings::new(parse(text)?, self.node.as_deref())
+    }
+
+    /// Who is told what is wrong, even with the rest of the config.
+    pub fn operator(&self) -> Option<OperatorConfig> {
+        #[derive(Deserialize)]
+        struct Told {
+            operator: OperatorConfig,
+        }
+        let told: Told = serde_json::from_str(self.config.as_deref()?).ok()?;
+        Some(told.operator)
     }
 
     /// Where to serve probes; none where the webhook gave no address.
@@ -220,6 +238,7 @@ impl Settings {
             refresh: Duration::from_millis(config.refresh_millis),
             once: config.once,
             exec: config.exec,
+            operator: config.operator,
         })
     }
 }

@@ -99,6 +99,14 @@ impl Error {
         }
     }
 
+    /// Whether Vault is away, for everybody.
+    pub const fn is_outage(&self) -> bool {
+        matches!(
+            self,
+            Self::Vault(keystead_vault::Error::Unreachable { .. } | keystead_vault::Error::Sealed { .. })
+        )
+    }
+
     /// Whether values were there, or should have been, and could not be made into files.
     pub const fn is_render(&self) -> bool {
         matches!(

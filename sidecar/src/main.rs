@@ -42,11 +42,11 @@ fn main() -> ExitCode {
 }
 
 /// A thread for everything, and two for the look-up of names and the token's file, which are done at
-/// the start and gone soon.
+/// the start and gone soon; a third, where the operator is told something, for its name.
 fn runtime() -> io::Result<Runtime> {
     Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(2)
+        .max_blocking_threads(3)
         .build()
 }
 

@@ -1,6 +1,16 @@
-//! What was said already: each error is one line in the log, not one for each retry.
+//! What is wrong, as it is said: in the log, in the termination message, and to the operator. Each sentence
+//! is said once, not once for each retry.
 
+mod last_words;
+mod teller;
+
+use self::last_words::LastWords;
+use self::teller::Teller;
+pub use self::teller::To;
+use crate::error::Error;
+use keystead_crds::sidecar::{PodReason, PodReport};
 use std::collections::HashMap;
+use std::path::Path;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -9,68 +19,110 @@ const REPEAT: Duration = Duration::from_mins(5);
 /// How many errors are remembered.
 const CAPACITY: usize = 16;
 
-/// The sentences that were said, and when.
+/// What an error means to the pod.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Trouble {
+    /// It waits for its secrets, which are tried again.
+    NotReady,
+    /// It waits, and in vain.
+    Stuck,
+    /// Its files stay as they were; they are tried again.
+    NotCurrent,
+    /// Access was taken away, and with it files.
+    TakenAway,
+}
+
+/// Everything that was said, and those who hear it.
 #[derive(Debug, Default)]
-pub struct Report(HashMap<String, Instant>);
+pub struct Report {
+    said: HashMap<(Trouble, String), Instant>,
+    last_words: LastWords,
+    teller: Teller,
+}
 
 impl Report {
-    /// Whether the sentence should be said now; if so, it counts as said.
-    pub fn is_news(&mut self, sentence: &str, now: Instant) -> bool {
-        if self.0.get(sentence).is_some_and(|said| now < *said + REPEAT) {
+    /// Nothing was said yet. `last_words` is the file of the termination message.
+    pub fn new(last_words: &Path) -> Self {
+        Self {
+            last_words: LastWords::new(last_words),
+            ..Self::default()
+        }
+    }
+
+    /// Says it there, too, from now on.
+    pub fn tell(&mut self, to: Option<To>) {
+        self.teller.tell(to);
+    }
+
+    /// Says an error, unless it was just said.
+    pub fn say(&mut self, trouble: Trouble, error: &Error) {
+        let sentence = error.to_string();
+        if !self.is_news(trouble, &sentence, Instant::now()) {
+            return;
+        }
+        match trouble {
+            Trouble::NotReady => tracing::warn!(%error, "not ready yet, trying again"),
+            Trouble::Stuck => tracing::error!(%error, "this pod can't get its secrets"),
+            Trouble::NotCurrent => tracing::warn!(%error, "keeping the files as they are, trying again"),
+            Trouble::TakenAway => {
+                tracing::warn!(%error, "access was taken away, and with it the files that need it");
+            }
+        }
+        let report = PodReport::new(trouble.reason(), &sentence);
+        self.last_words.set(&report.message);
+        // An outage is not the pod's: the provider says it once, instead of each of its pods.
+        if trouble != Trouble::NotCurrent || !error.is_outage() {
+            self.teller.say(report);
+        }
+    }
+
+    fn is_news(&mut self, trouble: Trouble, sentence: &str, now: Instant) -> bool {
+        let key = (trouble, sentence.to_owned());
+        if self.said.get(&key).is_some_and(|said| now < *said + REPEAT) {
             return false;
         }
-        if self.0.len() >= CAPACITY {
-            let oldest = self
-                .0
-                .iter()
-                .min_by_key(|(_, said)| **said)
-                .map(|(sentence, _)| sentence.clone());
-            oldest.map(|sentence| self.0.remove(&sentence));
+        if self.said.len() >= CAPACITY {
+            let oldest = self.said.iter().min_by_key(|(_, said)| **said);
+            let oldest = oldest.map(|(key, _)| key.clone());
+            oldest.map(|key| self.said.remove(&key));
         }
-        self.0.insert(sentence.to_owned(), now);
+        self.said.insert(key, now);
         true
     }
 
     /// All is well: whatever comes next is news. Says whether anything was wrong.
     pub fn clear(&mut self) -> bool {
-        let was_wrong = !self.0.is_empty();
-        self.0.clear();
-        was_wrong
+        if self.said.is_empty() {
+            return false;
+        }
+        self.said.clear();
+        self.last_words.clear();
+        self.teller
+            .say(PodReport::new(PodReason::SecretsReady, "the secrets are there"));
+        true
+    }
+
+    /// The end has come before the secrets.
+    pub fn end_early(&mut self) {
+        self.last_words
+            .set_if_none("asked to end before the secrets were there");
+    }
+}
+
+impl Trouble {
+    /// What an error means that is tried again.
+    pub const fn passing(started: bool) -> Self {
+        if started { Self::NotCurrent } else { Self::NotReady }
+    }
+
+    const fn reason(self) -> PodReason {
+        match self {
+            Self::NotReady | Self::Stuck => PodReason::SecretsNotReady,
+            Self::NotCurrent => PodReason::SecretsNotCurrent,
+            Self::TakenAway => PodReason::SecretsTakenAway,
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_sentence_is_said_once_and_again_much_later() {
-        let mut report = Report::default();
-        let start = Instant::now();
-        assert!(report.is_news("a", start));
-        assert!(report.is_news("b", start + Duration::from_secs(1)));
-        assert!(
-            !report.is_news("a", start + Duration::from_secs(2)),
-            "in turn with another one too"
-        );
-        assert!(!report.is_news("a", start + REPEAT - Duration::from_secs(1)));
-        assert!(report.is_news("a", start + REPEAT));
-        assert!(report.clear());
-        assert!(report.is_news("b", start + REPEAT));
-    }
-
-    #[test]
-    fn it_remembers_a_bounded_number() {
-        let mut report = Report::default();
-        let start = Instant::now();
-        for n in 0..100 {
-            assert!(report.is_news(&n.to_string(), start + Duration::from_secs(n)));
-        }
-        assert_eq!(report.0.len(), CAPACITY);
-        assert!(!report.is_news("99", start + Duration::from_secs(100)));
-        assert!(
-            report.is_news("0", start + Duration::from_secs(100)),
-            "forgotten long ago"
-        );
-    }
-}
+mod tests;

@@ -11,7 +11,7 @@ use crate::metrics::Metrics;
 use crate::notify::{self, Notifier};
 use crate::plan::{Plan, Remedy, Step};
 use crate::render::{Rendered, render};
-use crate::report::Report;
+use crate::report::{Report, To, Trouble};
 use crate::socket::{self, Answers};
 use crate::source::{Server, Vault};
 use keystead_runtime::probes::Condition;
@@ -44,13 +44,13 @@ pub enum Failure {
 /// Serves the pod until the end is asked for; as an init container until everything is there.
 pub async fn run(environment: &Environment, shutdown: &Shutdown) -> Result<(), Failure> {
     let gate = Gate::new(&environment.dirs);
-    let mut report = Report::default();
+    let mut report = Report::new(&environment.last_words);
     // Before anything else: the volume may be older than this process, its files out of date. Readiness
     // begins anew with it, so a pod whose sidecar restarts while Vault is away is not ready until the
     // first pass: to call it ready would say that files are current which nobody has looked at, and let
     // its other containers, should they restart, wait at a closed gate of a pod that gets requests.
     if let Err(error) = gate.close() {
-        say(&mut report, &error, false);
+        report.say(Trouble::NotReady, &error);
     }
     let metrics = Metrics::new()?;
     let readiness = Readiness::default();
@@ -65,16 +65,19 @@ pub async fn run(environment: &Environment, shutdown: &Shutdown) -> Result<(), F
             ));
         }
         Ok(None) => {}
-        Err(error) => say(&mut report, &error.into(), false),
+        Err(error) => report.say(Trouble::NotReady, &error.into()),
     }
+    let told = |operator| To::new(operator, &environment.dirs.token);
     let (settings, mut vault) = match prepare(environment) {
         Ok(prepared) => prepared,
         Err(error) => {
+            report.tell(environment.operator().map(told));
             stay(&error, &mut report, shutdown).await;
             // It may have been an init container.
             return Err(Failure::Early);
         }
     };
+    report.tell(settings.operator.clone().map(told));
     let processes = Arc::new(notify::Shared::new(Path::new("/proc")));
     let notifier = Notifier::start(&settings, processes, &metrics, shutdown);
     let mut pod = Pod::new(
@@ -106,26 +109,12 @@ fn prepare(environment: &Environment) -> Result<(Settings, Server), Error> {
 /// it, and take the sentence away with the log.
 async fn stay(error: &Error, report: &mut Report, shutdown: &Shutdown) {
     loop {
-        if report.is_news(&error.to_string(), Instant::now()) {
-            tracing::error!(%error, "this pod can't get its secrets");
-        }
+        report.say(Trouble::Stuck, error);
         tokio::select! {
             biased;
             () = shutdown.requested() => return,
             () = tokio::time::sleep(STUCK) => {}
         }
-    }
-}
-
-/// Says an error that will be tried again, unless it was just said.
-fn say(report: &mut Report, error: &Error, started: bool) {
-    if !report.is_news(&error.to_string(), Instant::now()) {
-        return;
-    }
-    if started {
-        tracing::warn!(%error, "keeping the files as they are, trying again");
-    } else {
-        tracing::warn!(%error, "not ready yet, trying again");
     }
 }
 
@@ -207,8 +196,14 @@ impl Pod {
         };
         if let Err(error) = outcome {
             self.plan.failed(Instant::now());
-            say(&mut self.report, &error, self.plan.is_started());
+            self.say(&error);
         }
+    }
+
+    /// Says an error that will be tried again.
+    fn say(&mut self, error: &Error) {
+        let trouble = Trouble::passing(self.plan.is_started());
+        self.report.say(trouble, error);
     }
 
     async fn keep(&mut self, vault: &mut impl Vault) -> Result<(), Error> {
@@ -270,13 +265,14 @@ impl Pod {
                 tracing::debug!(error = %why, "logging in anew");
                 vault.forget();
             }
-            Remedy::TryAgain => say(&mut self.report, why, self.plan.is_started()),
+            Remedy::TryAgain => self.say(why),
             Remedy::TakeAway => {
-                if !self.plan.is_started() {
-                    say(&mut self.report, why, false);
-                } else if self.report.is_news(&format!("taken away: {why}"), Instant::now()) {
-                    tracing::warn!(error = %why, "access was taken away, and with it the files that need it");
-                }
+                let trouble = if self.plan.is_started() {
+                    Trouble::TakenAway
+                } else {
+                    Trouble::NotReady
+                };
+                self.report.say(trouble, why);
                 let taken = self.take_away(&secrets, why);
                 self.answers.set(secrets);
                 taken?;
@@ -357,6 +353,9 @@ impl Pod {
 
     async fn end(&mut self, vault: &mut impl Vault) {
         self.ready.set(false);
+        if !self.plan.is_started() {
+            self.report.end_early();
+        }
         // What an init container leaves behind is there to be used.
         if !self.is_done()
             && let Err(error) = self.gate.close()

@@ -187,19 +187,7 @@ impl Handler {
 fn read(body: &[u8]) -> Result<PodReport, Refusal> {
     let malformed = |why: &str| Err(Refusal::Malformed(why.to_owned()));
     let report: PodReport = serde_json::from_slice(body).or_else(|error| malformed(&error.to_string()))?;
-    let message = &report.message;
-    if message.trim().is_empty() || message.len() > names::LONGEST_REPORT {
-        return malformed("the message has from 1 to 1024 bytes");
-    }
-    if message.chars().any(hides) {
-        return malformed("the message has characters that a terminal acts on");
-    }
-    Ok(report)
-}
-
-/// Control characters, and those that turn the direction of what is shown after them.
-fn hides(character: char) -> bool {
-    character.is_control() || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    report.problem().map_or(Ok(report), malformed)
 }
 
 /// Nothing that holds a lock here can panic between two steps.

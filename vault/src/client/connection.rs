@@ -82,8 +82,8 @@ impl Connection {
         Ok((!name.is_empty()).then(|| name.to_owned()))
     }
 
-    /// The client of all requests.
-    pub(super) fn http(&self) -> Result<reqwest::Client, Error> {
+    /// The client of all requests; it is good for servers of another kind, too.
+    pub fn http(&self) -> Result<reqwest::Client, Error> {
         const CA: &str = "the CA certificates";
         const IDENTITY: &str = "the client certificate";
         let wrong_ca = || self.unusable(CA, "expected PEM blocks 'BEGIN CERTIFICATE'");
