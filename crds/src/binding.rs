@@ -52,6 +52,8 @@ use serde::{Deserialize, Serialize};
         .message("spec.env: every 'secret' must be the name of an entry of spec.secrets"),
     validation = Rule::new("!has(self.spec.onChange) || (has(self.spec.files) && self.spec.files.size() > 0)")
         .message("spec.onChange tells of changed files, and spec.files has none: variables keep the value that a container started with"),
+    validation = Rule::new("!has(self.spec.sidecar) || !has(self.spec.sidecar.mode) || self.spec.sidecar.mode != 'Init' || ((!has(self.spec.onChange) || has(self.spec.onChange.none)) && (!has(self.spec.files) || self.spec.files.all(f, !has(f.onChange) || has(f.onChange.none))))")
+        .message("spec.sidecar.mode Init leaves nobody who could tell of changes: choose another mode, or take onChange away"),
 )]
 #[serde(rename_all = "camelCase")]
 pub struct SecretBindingSpec {

@@ -64,7 +64,7 @@ pub fn plan(pod: &Pod<'_>, secrets: PodSecrets, settings: &Settings) -> Result<V
     let way = Way::of(&secrets);
     let place = pod.place(way.first);
     admit(pod, &secrets, way)?;
-    on_change::settle(pod, &mut secrets.config)?;
+    on_change::settle(pod, &mut secrets.config, way)?;
 
     let mut patch = Patch::default();
     let variables = variables(&secrets, way);

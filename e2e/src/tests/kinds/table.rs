@@ -317,6 +317,7 @@ fn on_change_rows() -> Vec<Row> {
     let path = "path must begin with '/'";
     let mut rows: Vec<Row> = vec![
         (binding, "/spec/files", Value::Null, "spec.onChange", "spec.files has none"),
+        (binding, "/spec/sidecar", json!({"mode": "Init"}), "spec.sidecar.mode Init", "leaves nobody who could tell"),
         (binding, "/spec/onChange", json!({}), "spec.onChange", one),
         (binding, "/spec/onChange/http", call("/"), "spec.onChange", one),
         (binding, "/spec/files/1/onChange/http", call("/"), "spec.files[1].onChange", one),

@@ -2,11 +2,12 @@
 //! gets the name of its container.
 
 use super::pod::{Container, Pod};
+use super::way::Way;
 use super::{Refusal, sidecar};
 use keystead_crds::sidecar::{Config, OnChange};
 
 /// Puts the containers of signals into the config, or says why somebody could not be told.
-pub(super) fn settle(pod: &Pod<'_>, config: &mut Config) -> Result<(), Refusal> {
+pub(super) fn settle(pod: &Pod<'_>, config: &mut Config, way: Way) -> Result<(), Refusal> {
     for file in &mut config.files {
         let refused = |why: String| {
             Refusal(format!(
@@ -15,6 +16,13 @@ pub(super) fn settle(pod: &Pod<'_>, config: &mut Config) -> Result<(), Refusal> 
             ))
         };
         match &mut file.on_change {
+            Some(_) if way.once => {
+                return Err(refused(
+                    "sidecar.mode Init leaves nobody who could tell of changes: choose another mode, or take \
+                     onChange away"
+                        .to_owned(),
+                ));
+            }
             Some(OnChange::Signal { name, container }) => {
                 let found = receiver(pod, container.as_deref());
                 let found = found.map_err(|why| refused(format!("{} {why}", name.as_str())))?;

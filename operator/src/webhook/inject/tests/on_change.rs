@@ -7,7 +7,14 @@ use keystead_crds::sidecar::{FileConfig, OnChange};
 /// What becomes of a pod whose file is told about so: the file in its sidecar's config, or why not.
 fn told(spec: &Value, on_change: OnChange) -> Result<Option<OnChange>, String> {
     let mut secrets = secrets();
-    secrets.config.files = vec![FileConfig {
+    secrets.config.files = vec![file(on_change)];
+    let pod = json!({"metadata": {"name": "web"}, "spec": spec});
+    let operations = plan(&pod, secrets, &settings()).map_err(|refusal| refusal.to_string())?;
+    Ok(config(&patched(&pod, &operations)).files.remove(0).on_change)
+}
+
+fn file(on_change: OnChange) -> FileConfig {
+    FileConfig {
         path: "app.conf".to_owned(),
         format: FileFormat::Dotenv,
         secret: Some("hubspot".to_owned()),
@@ -15,10 +22,7 @@ fn told(spec: &Value, on_change: OnChange) -> Result<Option<OnChange>, String> {
         key: None,
         mode: None,
         on_change: Some(on_change),
-    }];
-    let pod = json!({"metadata": {"name": "web"}, "spec": spec});
-    let operations = plan(&pod, secrets, &settings()).map_err(|refusal| refusal.to_string())?;
-    Ok(config(&patched(&pod, &operations)).files.remove(0).on_change)
+    }
 }
 
 fn signal(container: Option<&str>) -> OnChange {
@@ -38,6 +42,28 @@ fn container(name: &str, user: Option<i64>) -> Value {
 
 fn spec(containers: &[Value], init: &[Value]) -> Value {
     json!({"shareProcessNamespace": true, "containers": containers, "initContainers": init})
+}
+
+#[test]
+fn an_init_container_can_tell_nobody() {
+    let mut secrets = secrets();
+    secrets.defaults.mode.value = SidecarMode::Init;
+    let mut file = file(signal(Some("web")));
+    for on_change in [
+        signal(Some("web")),
+        OnChange::Http {
+            port: 80,
+            path: "/".to_owned(),
+        },
+    ] {
+        file.on_change = Some(on_change);
+        secrets.config.files = vec![file.clone()];
+        let pod = json!({"metadata": {}, "spec": spec(&[container("web", Some(1000))], &[])});
+        let refusal = plan(&pod, secrets.clone(), &settings()).unwrap_err();
+        let expected = "onChange of the SecretBinding's file app.conf: sidecar.mode Init leaves nobody who could tell of \
+                        changes: choose another mode, or take onChange away";
+        assert_eq!(refusal.to_string(), expected);
+    }
 }
 
 #[test]
