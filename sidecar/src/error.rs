@@ -4,6 +4,7 @@
 use crate::files::FilePath;
 use keystead_crds::sidecar::SecretSource;
 use keystead_vault::resolve::Missing;
+use nix::sys::statvfs::statvfs;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -94,8 +95,8 @@ impl Error {
         let path = path.to_owned();
         move |error| Self::Disk {
             action,
+            why: why(&error, &path),
             path,
-            why: error.to_string(),
         }
     }
 
@@ -116,6 +117,28 @@ impl Error {
     }
 }
 
+/// The system's words, or what they mean to who made the pod.
+fn why(error: &io::Error, path: &Path) -> String {
+    match error.kind() {
+        io::ErrorKind::StorageFull => {
+            // The path itself may not be there.
+            let volume = path.ancestors().find_map(|path| statvfs(path).ok());
+            let size = volume.map_or(0, |volume| volume.blocks() * volume.fragment_size());
+            format!(
+                "the volume of {} KiB is full, and a change needs room for the old files and the new ones: have fewer \
+                 or smaller files, and a memory limit of the pod that is above the volume's size",
+                size / 1024
+            )
+        }
+        io::ErrorKind::ReadOnlyFilesystem => {
+            "the sidecar's mount of the volume is read-only: somebody has changed what Keystead's webhook made, so \
+             delete the pod and take readOnly off that mount"
+                .to_owned()
+        }
+        _ => error.to_string(),
+    }
+}
+
 impl fmt::Display for Wanted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.secret {
@@ -131,5 +154,22 @@ impl fmt::Display for Way {
             Self::Dotenv => "in a Dotenv file",
             Self::Env => "as an environment variable",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_volume_that_takes_nothing_says_what_to_do() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("gone/hubspot.env");
+        let said = |kind: io::ErrorKind| Error::disk("write", &file)(kind.into()).to_string();
+        let start = format!("cannot write {}: the volume of ", file.display());
+        let full = said(io::ErrorKind::StorageFull);
+        assert!(full.starts_with(&start) && !full.starts_with(&format!("{start}0 ")), "{full}");
+        assert!(full.contains(" KiB is full, and a change needs room for the old files and the new ones"));
+        assert!(said(io::ErrorKind::ReadOnlyFilesystem).contains("read-only"));
     }
 }

@@ -141,11 +141,15 @@ impl Tree {
     }
 
     fn make_generation(&self) -> Result<PathBuf, Error> {
-        let mut stamp = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos();
+        self.make_generation_at(SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos())
+    }
+
+    /// One with this stamp, or the next that is free: nothing but its name hangs on the clock.
+    fn make_generation_at(&self, mut stamp: u128) -> Result<PathBuf, Error> {
         loop {
             let directory = self.root.join(format!("..{stamp}"));
             match self.make_directory(&directory) {
-                // A clock that was set back.
+                // The clock was set back.
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => stamp += 1,
                 Err(error) => return Err(Error::disk("make", &directory)(error)),
                 Ok(()) => return Ok(directory),

@@ -85,13 +85,37 @@ fn a_good_config_is_read() {
     assert_eq!(settings.refresh, Duration::from_mins(1));
 }
 
+fn told(config: &str) -> Environment {
+    Environment::read(|name| (name == names::CONFIG_ENV).then(|| config.to_owned()))
+}
+
 #[test]
 fn another_version_is_named_before_its_fields_are_looked_at() {
-    let text =
-        Environment::read(|name| (name == names::CONFIG_ENV).then(|| r#"{"version":7,"new":[]}"#.into()));
-    let expected = "the config has version 7, this sidecar reads version 1: the operator and the sidecar's image are \
-                    of different releases; delete the pod once both are of the same";
-    assert_eq!(text.settings().unwrap_err().to_string(), expected);
+    for version in [0, 7] {
+        let text = told(&format!(r#"{{"version":{version},"new":[]}}"#));
+        let expected = format!(
+            "the config has version {version}, this sidecar reads version 1: the operator and the sidecar's image are of \
+             different releases; delete the pod once both are of the same"
+        );
+        assert_eq!(text.settings().unwrap_err().to_string(), expected);
+    }
+}
+
+#[test]
+fn whatever_is_wrong_with_a_config_it_says_whom_to_tell() {
+    let operator = r#""operator":{"address":"https://keystead.keystead-system.svc:8444","ca":"CA"}"#;
+    let expected = OperatorConfig {
+        address: "https://keystead.keystead-system.svc:8444".to_owned(),
+        ca: "CA".to_owned(),
+    };
+    for config in [r#""version":7"#, r#""version":1"#, r#""new":[]"#] {
+        let environment = told(&format!("{{{config},{operator}}}"));
+        assert!(environment.settings().is_err());
+        assert_eq!(environment.operator().as_ref(), Some(&expected), "{config}");
+    }
+    for config in ["", "{", r#"{"version":1}"#, r#"{"operator":{"address":"x"}}"#] {
+        assert_eq!(told(config).operator(), None, "{config}");
+    }
 }
 
 #[test]

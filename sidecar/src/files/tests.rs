@@ -253,6 +253,21 @@ fn a_failed_write_keeps_the_old_files() {
 }
 
 #[test]
+fn a_clock_that_jumps_changes_nothing() {
+    let (dir, tree) = tree(0o440);
+    // What was written when the clock was far ahead; then it is where it was before, to the nanosecond.
+    let ahead = tree.make_generation_at(u128::from(u64::MAX)).unwrap();
+    symlink(ahead.file_name().unwrap(), dir.path().join(DATA)).unwrap();
+    assert_eq!(tree.make_generation_at(u128::from(u64::MAX)).unwrap().file_name().unwrap(), "..18446744073709551616");
+    tree.write(&contents(&[("a", "1")])).unwrap();
+    assert_eq!(fs::read_to_string(dir.path().join("a")).unwrap(), "1");
+    assert_ne!(generation(&dir), ahead.file_name().unwrap().to_str().unwrap());
+    tree.write(&contents(&[("a", "2")])).unwrap();
+    assert_eq!(fs::read_to_string(dir.path().join("a")).unwrap(), "2");
+    assert_eq!(names(&dir), [generation(&dir), DATA.to_owned(), "a".into()]);
+}
+
+#[test]
 fn a_reader_never_sees_two_versions() {
     let (dir, tree) = tree(0o444);
     let version = |n: u32| contents(&[("a", &n.to_string()), ("b", &n.to_string())]);

@@ -28,8 +28,16 @@ async fn an_init_container_that_is_asked_to_end_early_is_not_done() {
     let mut bed = bed();
     bed.pod.settings.once = true;
     bed.fake.set("it's");
+    let last_words = bed.dir.path().join("termination-log");
+    fs::write(&last_words, "").unwrap();
+    bed.pod.report = Report::new(&last_words);
     bed.serve(Duration::from_mins(1), std::future::ready(())).await;
     assert!(!bed.pod.is_done() && !bed.gate().is_open());
+    assert_eq!(
+        fs::read_to_string(last_words).unwrap(),
+        "the value of hubspot/api_key can't travel as an environment variable because it has a single quote: \
+         mount it as a file instead (files[].format: Raw)"
+    );
 }
 
 #[tokio::test(start_paused = true)]
