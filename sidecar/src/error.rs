@@ -168,7 +168,10 @@ mod tests {
         let said = |kind: io::ErrorKind| Error::disk("write", &file)(kind.into()).to_string();
         let start = format!("cannot write {}: the volume of ", file.display());
         let full = said(io::ErrorKind::StorageFull);
-        assert!(full.starts_with(&start) && !full.starts_with(&format!("{start}0 ")), "{full}");
+        assert!(
+            full.starts_with(&start) && !full.starts_with(&format!("{start}0 ")),
+            "{full}"
+        );
         assert!(full.contains(" KiB is full, and a change needs room for the old files and the new ones"));
         assert!(said(io::ErrorKind::ReadOnlyFilesystem).contains("read-only"));
     }

@@ -3,7 +3,6 @@
 pub(super) mod gate;
 pub(super) mod modes;
 mod places;
-mod reports;
 mod rollout;
 mod shapes;
 mod told;
@@ -71,14 +70,6 @@ const TESTS: &[Named] = &[
     (
         "pods: no container of a rollout under a changing secret starts without its file or its variable",
         rollout::under_change,
-    ),
-    (
-        "pods: one that waits says why in an event, and when it waits no more; no event shows a value",
-        reports::told,
-    ),
-    (
-        "pods: nobody reports on a pod but the pod itself, briefly and now and then",
-        reports::refused,
     ),
 ];
 

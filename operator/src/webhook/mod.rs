@@ -139,16 +139,14 @@ pub async fn run(
             metrics,
         },
     };
+    // Sidecars may speak nothing newer, and need not.
+    let mut older = config.clone();
+    older.alpn_protocols = vec![b"http/1.1".to_vec()];
     let config = Arc::new(config);
     tokio::join!(
         keeper.run(shutdown.clone()),
-        server::serve(
-            listener,
-            Arc::clone(&config),
-            Arc::new(handlers),
-            shutdown.clone()
-        ),
-        reports::serve(reports, config, Arc::new(reporters), shutdown),
+        server::serve(listener, config, Arc::new(handlers), shutdown.clone()),
+        reports::serve(reports, Arc::new(older), Arc::new(reporters), shutdown),
     );
     Ok(())
 }

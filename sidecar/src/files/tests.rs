@@ -258,7 +258,13 @@ fn a_clock_that_jumps_changes_nothing() {
     // What was written when the clock was far ahead; then it is where it was before, to the nanosecond.
     let ahead = tree.make_generation_at(u128::from(u64::MAX)).unwrap();
     symlink(ahead.file_name().unwrap(), dir.path().join(DATA)).unwrap();
-    assert_eq!(tree.make_generation_at(u128::from(u64::MAX)).unwrap().file_name().unwrap(), "..18446744073709551616");
+    assert_eq!(
+        tree.make_generation_at(u128::from(u64::MAX))
+            .unwrap()
+            .file_name()
+            .unwrap(),
+        "..18446744073709551616"
+    );
     tree.write(&contents(&[("a", "1")])).unwrap();
     assert_eq!(fs::read_to_string(dir.path().join("a")).unwrap(), "1");
     assert_ne!(generation(&dir), ahead.file_name().unwrap().to_str().unwrap());
