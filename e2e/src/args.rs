@@ -118,10 +118,26 @@ pub struct Test {
 pub enum Bench {
     /// The operator, as it is in the image, on servers of its own
     Operator(BenchOperator),
+    /// Pods on a real node, with Keystead and without
+    Pod(BenchPod),
     /// The sidecar, as it is in the image, beside `bao agent`
     Sidecar(BenchProgram),
     /// The operator's webhook, asked over TLS
     Webhook(BenchProgram),
+}
+
+/// How to measure pods.
+#[derive(Debug, Args)]
+pub struct BenchPod {
+    /// How often one pod is started alone
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub runs: usize,
+    /// How many are started at once; none where it is 0
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    pub pods: usize,
+    /// Write the numbers for programs, too
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
 }
 
 /// How to measure one program.

@@ -52,6 +52,10 @@ fn run(arguments: Arguments) -> Result<()> {
             interrupt::watch()?;
             bench::operator(&options)
         }
+        Command::Bench(Bench::Pod(options)) => {
+            interrupt::watch()?;
+            bench::pod(&options)
+        }
         Command::Bench(Bench::Sidecar(options)) => {
             interrupt::watch()?;
             bench::sidecar(&options)

@@ -4,6 +4,7 @@
 mod load;
 mod observe;
 mod operator;
+mod pod;
 mod report;
 mod sidecar;
 mod usage;
@@ -11,6 +12,7 @@ mod webhook;
 mod what;
 
 pub use operator::bench as operator;
+pub use pod::bench as pod;
 pub use sidecar::bench as sidecar;
 pub use webhook::bench as webhook;
 
@@ -40,10 +42,15 @@ fn size(program: &Path) -> Result<f64> {
 
 /// Servers that know of nothing.
 fn new_servers() -> Result<Bed> {
+    new_bed(true)
+}
+
+/// The same, with or without a node.
+fn new_bed(servers_only: bool) -> Result<Bed> {
     leave()?;
     bed::up(&bed::Options {
         name: BED.into(),
-        servers_only: true,
+        servers_only,
         without_env_files: false,
     })
 }
