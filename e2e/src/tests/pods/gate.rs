@@ -97,9 +97,10 @@ fn is_held(rig: &Rig<'_>, name: &str) -> Result<()> {
             let mut all = pod["status"][list].as_array().into_iter().flatten();
             all.find(|one| one["name"] == name).cloned().unwrap_or_default()
         };
-        let app = of("containerStatuses", "app")["state"]["waiting"]["reason"].clone();
-        let by_container = of("initContainerStatuses", "keystead-gate")["state"]["running"].is_object();
-        app == "CreateContainerConfigError" || (by_container && app == "PodInitializing")
+        let app = of("containerStatuses", "app")["state"].clone();
+        let gate = of("initContainerStatuses", "keystead-gate")["state"].clone();
+        app["waiting"]["reason"] == "CreateContainerConfigError"
+            || (gate["running"].is_object() && app["running"].is_null())
     };
     rig.stage
         .until(
