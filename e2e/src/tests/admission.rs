@@ -1,5 +1,6 @@
 //! The validating webhook of the chart, called by the real API server: what `kubectl apply` says.
 
+mod certificates;
 mod guard;
 mod objects;
 mod templates;
@@ -34,6 +35,10 @@ const TESTS: &[Named] = &[
     (
         "admission: a pod waits for the ConfigMap of its template, and has the text that is there then",
         templates::from_config_map,
+    ),
+    (
+        "admission: a certificate that somebody else makes is served and swapped, and no call fails",
+        certificates::given,
     ),
     (
         "admission: without an operator labels wait and objects don't",

@@ -2,6 +2,7 @@
 //! stories on the real node.
 
 mod admission;
+mod api;
 mod cli;
 mod engine;
 mod kinds;

@@ -3,7 +3,6 @@
 //!
 //! `KEYSTEAD_SEED` repeats a run, `KEYSTEAD_PODS` says how many pods it tries.
 
-mod api;
 mod limits;
 mod pods;
 mod whole;
@@ -15,9 +14,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde_json::{Value, json};
 
-use self::api::Api;
 use self::pods::Dice;
 use super::Test;
+use super::api::Api;
 use crate::rig::chart::Webhook;
 use crate::rig::manifest::{account, credential, global, namespace, value};
 use crate::rig::{self, Method, Rig};

@@ -214,9 +214,11 @@ impl Keeper {
             self.operator.trust(ca);
         }
         let name = self.names.secret_name();
-        self.certificate
-            .replace(certificate, key)
-            .map_err(|source| Error::Load { name, source })?;
+        match self.certificate.replace(certificate, key) {
+            Ok(true) => tracing::info!(secret = name, "serving another certificate"),
+            Ok(false) => {}
+            Err(source) => return Err(Error::Load { name, source }),
+        }
         self.served.set(true);
         for (which, pem) in [("ca", ca), ("leaf", Some(certificate))] {
             if let Some(validity) = pem.and_then(material::validity) {

@@ -28,10 +28,11 @@ pub enum Error {
 }
 
 impl Reloadable {
-    /// Takes a PEM pair, when it is one.
-    pub fn replace(&self, certificate: &[u8], key: &[u8]) -> Result<(), Error> {
-        self.0.store(Some(Arc::new(parse(certificate, key)?)));
-        Ok(())
+    /// Takes a PEM pair, when it is one. Answers whether it is another than before.
+    pub fn replace(&self, certificate: &[u8], key: &[u8]) -> Result<bool, Error> {
+        let new = Arc::new(parse(certificate, key)?);
+        let old = self.0.swap(Some(Arc::clone(&new)));
+        Ok(old.is_none_or(|old| old.cert != new.cert))
     }
 }
 

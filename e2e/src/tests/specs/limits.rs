@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::{Value, json};
 
-use super::api::Api;
+use super::super::api::Api;
 use super::{bound, labelled};
 use crate::rig::manifest::namespace;
 use crate::rig::{self, Rig};
