@@ -124,8 +124,11 @@ pub(crate) struct Bootstrap {
     /// The KV engine, version 2 (spec.vault.mounts.kv).
     #[arg(long, value_name = "PATH", default_value = "kv", value_parser = mount_path)]
     pub(crate) kv: String,
-    /// Let the operator mount the KV engine itself (spec.vault.manageMounts): it is not mounted here, and
-    /// the operator's policy allows it at this one path.
+    /// A database engine (spec.vault.mounts.database) [default: none, and the operator may do nothing there].
+    #[arg(long, value_name = "PATH", value_parser = mount_path)]
+    pub(crate) database: Option<String>,
+    /// Let the operator mount the engines itself (spec.vault.manageMounts): they are not mounted here, and
+    /// the operator's policy allows it at these paths.
     #[arg(long)]
     pub(crate) manage_mounts: bool,
     /// First segment of every path in it (spec.vault.pathPrefix).
@@ -217,6 +220,7 @@ mod tests {
             "--cluster c1 --prefix K",
             "--cluster c1 --kv k*",
             "--cluster c1 --kv a//b",
+            "--cluster c1 --database a*",
             "--cluster c1 --workload-mount {{x}}",
             "--cluster c1 --workload-mount auth/jwt",
             "--cluster c1 --operator-mount ../sys",

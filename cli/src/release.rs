@@ -4,7 +4,7 @@ use crate::installation::Installation;
 use crate::output;
 use crate::progress;
 use keystead_cluster::connect;
-use keystead_cluster::release::{self, Held};
+use keystead_cluster::release;
 use std::process::ExitCode;
 
 /// What to let go of.
@@ -13,8 +13,7 @@ pub(crate) struct Options {
     /// Do it; without this it is only shown.
     #[arg(long)]
     yes: bool,
-    /// Leave Credentials alone that are known to be of another class of providers [default: all of them
-    /// are let go].
+    /// Leave alone what is known to be of another class of providers [default: all of it is let go].
     #[arg(long)]
     class: Option<String>,
     /// The kubeconfig's context to use.
@@ -28,31 +27,27 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<ExitCode> {
     let held = progress::during("looking for finalizers", release::held(&client, class)).await?;
     let mut out = std::io::stdout();
     if held.is_empty() {
-        output::line(
-            &mut out,
-            "Nothing to do: no Credential carries Keystead's finalizer.",
-        );
+        output::line(&mut out, "Nothing to do: nothing carries Keystead's finalizer.");
         return Ok(ExitCode::SUCCESS);
     }
     warn(&client, class).await;
-    for Held { key, deleted } in &held {
-        let state = if *deleted {
+    for found in &held {
+        let state = if found.deleted {
             " (deleted, and waits for it)"
         } else {
             ""
         };
-        let name = format!("{}/{}", key.namespace, key.name);
         if options.yes {
-            release::release(&client, key).await?;
-            output::line(&mut out, &format!("released: Credential {name}{state}"));
+            release::let_go(&client, found).await?;
+            output::line(&mut out, &format!("released: {found}{state}"));
         } else {
-            output::line(&mut out, &format!("holds Credential {name}{state}"));
+            output::line(&mut out, &format!("holds {found}{state}"));
         }
     }
     if !options.yes {
         let count = held.len();
         let text = format!(
-            "{count} to release. What these Credentials have in Vault stays there. Run it again with --yes to do it."
+            "{count} to release. What these have in Vault stays there. Run it again with --yes to do it."
         );
         output::line(&mut out, &text);
     }

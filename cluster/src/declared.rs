@@ -5,7 +5,9 @@ use crate::texts;
 use k8s_openapi::api::core::v1::Namespace;
 use keystead_compile::kinds::binding;
 use keystead_compile::{Key, Problem, World};
-use keystead_crds::{Credential, SecretBinding, SecretProvider, SecretScope};
+use keystead_crds::{
+    Credential, DatabaseConnection, DatabaseRole, SecretBinding, SecretProvider, SecretScope,
+};
 use kube::api::ListParams;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::{Api, Client, Resource, ResourceExt as _};
@@ -58,6 +60,12 @@ pub async fn fill(client: &Client, world: &mut World) -> Result<Vec<Unreadable>,
     }
     for (key, object) in readable::<Credential>(client, &mut unreadable).await? {
         world.set_credential(key, Some(object));
+    }
+    for (key, object) in readable::<DatabaseConnection>(client, &mut unreadable).await? {
+        world.set_database_connection(key, Some(object));
+    }
+    for (key, object) in readable::<DatabaseRole>(client, &mut unreadable).await? {
+        world.set_database_role(key, Some(object));
     }
     let bindings = unreadable.len();
     for (key, object) in readable::<SecretBinding>(client, &mut unreadable).await? {

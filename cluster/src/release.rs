@@ -2,52 +2,91 @@
 
 use crate::deadline::{answer, call, problem};
 use crate::declared::{fill, list};
+use keystead_compile as compile;
 use keystead_compile::kinds::credential;
+use keystead_compile::kinds::database::role;
 use keystead_compile::{Key, Problem, World};
-use keystead_crds::Credential;
 use keystead_crds::condition::Reason;
 use keystead_crds::names::FINALIZER;
+use keystead_crds::{Credential, DatabaseConnection, DatabaseRole};
 use kube::api::{ListParams, Patch, PatchParams};
 use kube::core::PartialObjectMeta;
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::json;
+use std::fmt;
 
-/// How often a Credential that changes under our hands is read anew.
+/// How often an object that changes under our hands is read anew.
 const ATTEMPTS: usize = 5;
 
-/// A Credential that carries our finalizer.
+/// Something that carries our finalizer.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Held {
+    /// Of which kind.
+    pub kind: HeldKind,
     /// Which one.
     pub key: Key,
     /// Whether it is deleted and waits for nothing but finalizers.
     pub deleted: bool,
 }
 
-/// The Credentials that carry our finalizer: all of them, or without those that are known to be
-/// of another class of providers.
+/// The kinds that carry our finalizer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum HeldKind {
+    /// A `Credential`.
+    Credential,
+    /// A `DatabaseConnection`.
+    DatabaseConnection,
+    /// A `DatabaseRole`.
+    DatabaseRole,
+}
+
+impl fmt::Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, key, .. } = self;
+        write!(f, "{kind:?} {}/{}", key.namespace, key.name)
+    }
+}
+
+/// What carries our finalizer: all of it, or without what is known to be of another class of providers.
 pub async fn held(client: &Client, class: Option<&str>) -> Result<Vec<Held>, Problem> {
-    let found = list::<PartialObjectMeta<Credential>>(client, ListParams::default()).await?;
-    let mut held: Vec<Held> = found
-        .iter()
-        .filter(|credential| credential.finalizers().iter().any(|name| name == FINALIZER))
-        .map(|credential| Held {
-            key: Key::of(credential),
-            deleted: credential.metadata.deletion_timestamp.is_some(),
-        })
-        .collect();
+    let mut held = of_kind::<Credential>(client, HeldKind::Credential).await?;
+    held.extend(of_kind::<DatabaseRole>(client, HeldKind::DatabaseRole).await?);
+    held.extend(of_kind::<DatabaseConnection>(client, HeldKind::DatabaseConnection).await?);
     if let Some(class) = class.filter(|_| !held.is_empty()) {
         let mut world = World::new("", class);
         fill(client, &mut world).await?;
-        held.retain(|held| !is_foreign(&world, &held.key));
+        held.retain(|held| !is_foreign(&world, held));
     }
     Ok(held)
 }
 
-/// Takes it off one of them. It not being there is fine, and so is the Credential not being there.
-pub async fn release(client: &Client, key: &Key) -> Result<(), Problem> {
-    let api: Api<PartialObjectMeta<Credential>> = Api::namespaced(client.clone(), &key.namespace);
-    let what = format!("Credential {}/{}", key.namespace, key.name);
+async fn of_kind<K: compile::Held>(client: &Client, kind: HeldKind) -> Result<Vec<Held>, Problem> {
+    let found = list::<PartialObjectMeta<K>>(client, ListParams::default()).await?;
+    let carrying = found
+        .iter()
+        .filter(|object| object.finalizers().iter().any(|name| name == FINALIZER));
+    Ok(carrying
+        .map(|object| Held {
+            kind,
+            key: Key::of(object),
+            deleted: object.metadata.deletion_timestamp.is_some(),
+        })
+        .collect())
+}
+
+/// Takes it off one of them. It not being there is fine, and so is the object not being there.
+pub async fn let_go(client: &Client, held: &Held) -> Result<(), Problem> {
+    match held.kind {
+        HeldKind::Credential => release::<Credential>(client, &held.key).await,
+        HeldKind::DatabaseConnection => release::<DatabaseConnection>(client, &held.key).await,
+        HeldKind::DatabaseRole => release::<DatabaseRole>(client, &held.key).await,
+    }
+}
+
+/// Takes it off an object of a kind.
+pub async fn release<K: compile::Held>(client: &Client, key: &Key) -> Result<(), Problem> {
+    let api: Api<PartialObjectMeta<K>> = Api::namespaced(client.clone(), &key.namespace);
+    let what = format!("{} {}/{}", K::kind(&()), key.namespace, key.name);
     for _ in 0..ATTEMPTS {
         let Some(found) = call(&what, api.get_opt(&key.name)).await? else {
             return Ok(());
@@ -79,10 +118,20 @@ fn plan(finalizers: &[String]) -> Option<Patch<()>> {
     serde_json::from_value(steps).ok().map(Patch::Json)
 }
 
-/// Whether a Credential is known to be another operator's.
-fn is_foreign(world: &World, key: &Key) -> bool {
-    let credential = world.credential(key);
-    let provider = credential.and_then(|found| credential::provider_name(world, found));
+/// Whether something is known to be another operator's.
+fn is_foreign(world: &World, held: &Held) -> bool {
+    let key = &held.key;
+    let provider = match held.kind {
+        HeldKind::Credential => world
+            .credential(key)
+            .and_then(|found| credential::provider_name(world, found)),
+        HeldKind::DatabaseConnection => world
+            .database_connection(key)
+            .map(|found| found.spec.provider_ref.name.as_str()),
+        HeldKind::DatabaseRole => world
+            .database_role(key)
+            .and_then(|found| role::provider_name(world, key, found)),
+    };
     provider.is_some_and(|provider| world.is_foreign(provider))
 }
 

@@ -6,7 +6,7 @@ use crate::{Key, World};
 use keystead_crds::Credential;
 use keystead_crds::names::GENERATE_ANNOTATION;
 use keystead_vault::digest::short;
-use keystead_vault::object::{KvSecret, Object, ValueRef};
+use keystead_vault::object::{KvSecret, Object, Root, ValueRef};
 use kube::ResourceExt as _;
 use std::fmt;
 
@@ -72,6 +72,25 @@ pub fn of_account(world: &World, account: &Account, objects: &[Object]) -> Finge
 /// Of a binding, whose accounts have these.
 pub fn of_binding(accounts: &[Fingerprint]) -> Fingerprint {
     Fingerprint(short(&format!("{accounts:?}")))
+}
+
+/// Of a connection or a role of a database; none of a connection whose root password has still to be sent
+/// or rotated.
+pub fn of_database(world: &World, provider: &str, object: &Object) -> Option<Fingerprint> {
+    if let Object::DatabaseConnection(connection) = object {
+        let settled = match connection.root {
+            Root::Given => !connection.rotate,
+            Root::Rotated => true,
+            Root::Again => false,
+        };
+        if !settled {
+            return None;
+        }
+    }
+    Some(Fingerprint(short(&format!(
+        "{:?}",
+        (vault(world, provider), object)
+    ))))
 }
 
 /// Which Vault it is.

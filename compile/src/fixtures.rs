@@ -1,10 +1,12 @@
 //! Small worlds for tests.
 
-use crate::World;
+use crate::{Key, World};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use keystead_crds::provider::DEFAULT_CLASS;
-use keystead_crds::{Credential, SecretBinding, SecretProvider, SecretScope};
+use keystead_crds::{
+    Credential, DatabaseConnection, DatabaseRole, SecretBinding, SecretProvider, SecretScope,
+};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -120,4 +122,40 @@ fn object<S: serde::de::DeserializeOwned, K>(new: fn(&str, S) -> K, name: &str, 
 
 pub(crate) fn created(seconds: i64) -> Time {
     Time(Timestamp::from_second(seconds).unwrap())
+}
+
+/// A provider with databases, and a connection to one in the namespace shop.
+pub(crate) fn database_world() -> World {
+    let mut provider = provider("p");
+    provider.spec.vault.mounts.database = Some("database".into());
+    let hosts = json!([{"host": "db.example.com", "namespaces": {}}]);
+    provider.spec.databases.hosts = serde_json::from_value(hosts).unwrap();
+    let mut world = world([provider], []);
+    for namespace in ["shop", "hr"] {
+        world.set_namespace(
+            namespace,
+            Some([("name".to_owned(), namespace.to_owned())].into()),
+        );
+    }
+    let spec = json!({
+        "providerRef": {"name": "p"},
+        "plugin": "PostgreSQL",
+        "host": "db.example.com",
+        "database": "orders",
+        "username": "root",
+        "rootPasswordRef": {"name": "orders-root", "key": "password"},
+    });
+    let mut connection = object(DatabaseConnection::new, "orders", spec);
+    connection.metadata.namespace = Some("shop".into());
+    world.set_database_connection(Key::of(&connection), Some(Arc::new(connection)));
+    world
+}
+
+/// A role of a connection, with these fields.
+pub(crate) fn database_role(namespace: &str, name: &str, connection: &str, fields: &Value) -> DatabaseRole {
+    let mut spec = fields.clone();
+    spec["connectionRef"] = json!({ "name": connection });
+    let mut role = object(DatabaseRole::new, name, spec);
+    role.metadata.namespace = Some(namespace.into());
+    role
 }

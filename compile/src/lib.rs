@@ -3,6 +3,7 @@
 
 pub mod admit;
 pub mod fingerprint;
+mod held;
 mod index;
 mod key;
 pub mod kinds;
@@ -13,6 +14,7 @@ pub mod quantity;
 mod random;
 pub mod world;
 
+pub use held::Held;
 pub use key::Key;
 pub use problem::Problem;
 pub use world::{ProviderFacts, World};

@@ -1,5 +1,7 @@
 //! A read-only view of all that is declared, as the watches fill it.
 
+mod databases;
+
 use crate::index::Index;
 use crate::{Key, Problem};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, Time};
@@ -41,6 +43,7 @@ pub struct World {
     /// Those of ours that namespaces have, by namespace.
     annotations: BTreeMap<String, BTreeMap<String, String>>,
     facts: BTreeMap<String, ProviderFacts>,
+    databases: databases::Databases,
     /// What bindings take from ConfigMaps.
     texts: BTreeMap<Key, Texts>,
     /// Bindings that are there and can't be read.
@@ -373,26 +376,4 @@ pub fn is_older<T: kube::ResourceExt>(one: &T, other: &T) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fixtures::binding;
-
-    #[test]
-    fn a_binding_is_found_by_the_accounts_it_names_now() {
-        let mut world = World::new("c1", "keystead");
-        let mut one = binding("shop", "one", "p", "web", "hubspot");
-        one.spec.service_accounts = vec!["web".into(), "web".into(), "job".into()];
-        world.set_binding(Key::of(&one), Some(Arc::new(one.clone())));
-        let found = |world: &World, account: &str| -> Vec<String> {
-            let found = world.bindings_of("shop", account);
-            found.map(|(key, _)| key.name.clone()).collect()
-        };
-        assert_eq!(found(&world, "web"), ["one"]);
-        assert_eq!(found(&world, "job"), ["one"]);
-        one.spec.service_accounts = vec!["job".into()];
-        world.set_binding(Key::of(&one), Some(Arc::new(one.clone())));
-        assert!(found(&world, "web").is_empty());
-        world.set_binding(Key::of(&one), None);
-        assert!(found(&world, "job").is_empty() && world.bound.is_empty());
-    }
-}
+mod tests;

@@ -159,9 +159,11 @@ pub struct SidecarSpec {
     pub restart_on_change: bool,
 }
 
-/// One service, or one existing path in Vault, that a binding asks for.
+/// One service, one existing path in Vault or one DatabaseRole that a binding asks for.
 #[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
-#[x_kube(validation = Rule::new("has(self.service) != has(self.path)").message("a secret needs exactly one of service and path"))]
+#[x_kube(validation = Rule::new("[has(self.service), has(self.path), has(self.databaseRole)].filter(given, given).size() == 1")
+    .message("a secret needs exactly one of service, path and databaseRole"))]
+#[serde(rename_all = "camelCase")]
 pub struct BoundSecret {
     /// The name by which `files` and `env` of this binding mean it.
     #[schemars(length(min = 1, max = 63))]
@@ -179,6 +181,11 @@ pub struct BoundSecret {
     #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9_][-_.A-Za-z0-9]*(/[A-Za-z0-9_][-_.A-Za-z0-9]*)*$')")
         .message("path must be a Vault path: segments of letters, digits, '-', '_' and '.' between single '/'"))]
     pub path: Option<String>,
+    /// A DatabaseRole of this namespace: the service accounts may have users of it from Vault, at the path
+    /// that its status names. Files, variables and `sync` don't show them: whoever takes one keeps its lease.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 100))]
+    pub database_role: Option<String>,
     /// Which keys of it; all of them where it is left out. It shapes what a pod is shown, not what its
     /// service account may read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

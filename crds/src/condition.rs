@@ -12,6 +12,9 @@ pub const EXPIRING: &str = "Expiring";
 /// Of a binding: whether the scopes of level Node serve its pods. Only where they don't.
 pub const NODE_SCOPES: &str = "NodeScopes";
 
+/// Of a connection: whether nobody but Vault knows its root password.
+pub const ROOT_ROTATED: &str = "RootRotated";
+
 /// Why a condition is what it is.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Reason {
@@ -37,12 +40,16 @@ pub enum Reason {
     Lost,
     /// It works only with `workloadAuth.method: Jwt`.
     NeedsJwt,
+    /// The root password is still the one that was given.
+    NotRotated,
     /// The credential does not end soon.
     NotYet,
     /// The annotation `keystead.dev/paused` stops everything.
     Paused,
     /// The operator's token may do all that it should.
     Permitted,
+    /// Nobody but Vault knows the root password.
+    Rotated,
     /// Kubernetes refused or did not answer a request.
     KubernetesError,
     /// Everything declared is in Vault as declared.
@@ -70,9 +77,11 @@ impl Reason {
             Self::Invalid => "Invalid",
             Self::Lost => "Lost",
             Self::NeedsJwt => "NeedsJwt",
+            Self::NotRotated => "NotRotated",
             Self::NotYet => "NotYet",
             Self::Paused => "Paused",
             Self::Permitted => "Permitted",
+            Self::Rotated => "Rotated",
             Self::NotFound => "NotFound",
             Self::NotPermitted => "NotPermitted",
             Self::KubernetesError => "KubernetesError",

@@ -16,6 +16,7 @@ pub mod binding;
 pub mod common;
 pub mod condition;
 pub mod credential;
+pub mod database;
 pub mod names;
 pub mod provider;
 pub mod scope;
@@ -23,6 +24,7 @@ pub mod sidecar;
 
 pub use binding::{SecretBinding, SecretBindingSpec};
 pub use credential::{Credential, CredentialSpec};
+pub use database::{DatabaseConnection, DatabaseConnectionSpec, DatabaseRole, DatabaseRoleSpec};
 pub use provider::{SecretProvider, SecretProviderSpec};
 pub use scope::{Level, SecretScope, SecretScopeSpec};
 
@@ -35,5 +37,7 @@ pub fn definitions()
         SecretScope::crd(),
         Credential::crd(),
         SecretBinding::crd(),
+        DatabaseConnection::crd(),
+        DatabaseRole::crd(),
     ]
 }

@@ -22,6 +22,9 @@ pub const GENERATE_ANNOTATION: &str = "keystead.dev/generate";
 /// What begins the names of all our annotations and labels.
 pub const PREFIX: &str = "keystead.dev/";
 
+/// Annotation on a DatabaseConnection: a new value has its root password sent to Vault once more.
+pub const ROOT_PASSWORD_ANNOTATION: &str = "keystead.dev/root-password";
+
 /// Annotation on a namespace or a pod: how often pods look for changed values, such as `30s`.
 pub const REFRESH_ANNOTATION: &str = "keystead.dev/refresh-interval";
 /// Annotation on a namespace or a pod: processor time that sidecars ask for, such as `10m`.
@@ -68,7 +71,7 @@ pub const POD_ANNOTATIONS: [&str; 10] = [
 /// Annotations that Keystead itself puts on pods. People copy pods, so they are no mistake there.
 pub const OWN_POD_ANNOTATIONS: [&str; 1] = [INJECTED_ANNOTATION];
 
-/// Finalizer of a Credential whose values go with it: the operator takes it off when they are gone.
+/// Finalizer of what has something in Vault that goes with it: the operator takes it off when that is gone.
 pub const FINALIZER: &str = "keystead.dev/cleanup";
 
 /// Label on a native Secret that a binding's `sync` keeps.

@@ -1,5 +1,9 @@
 //! `SecretProvider`: one place secrets live, in one environment.
 
+mod databases;
+
+pub use databases::{DatabaseHost, DatabaseTls, Databases};
+
 use crate::common::{
     BasicStatus, HasBasicStatus, Resources, SecretKeyReference, SecretReference, SidecarMode,
 };
@@ -58,6 +62,9 @@ pub struct SecretProviderSpec {
     #[schemars(length(max = 64))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["prefix"]))]
     pub allowed_paths: Vec<AllowedPath>,
+    /// Which databases Vault connects to, and for whom. They need `vault.mounts.database`.
+    #[serde(default, skip_serializing_if = "Databases::is_empty")]
+    pub databases: Databases,
     /// What holds for bindings that say nothing else, and for namespaces without an annotation for it.
     #[serde(default, skip_serializing_if = "Defaults::is_empty")]
     pub defaults: Defaults,
@@ -228,6 +235,7 @@ pub struct AppRoleLogin {
 
 /// Where the secret engines are mounted.
 #[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
+#[x_kube(validation = Rule::new("!has(oldSelf.database) || (has(self.database) && self.database == oldSelf.database)").message("mounts.database is immutable once it is set: connections would be left behind"))]
 pub struct Mounts {
     /// A KV engine of version 2.
     #[serde(default = "default_kv")]
@@ -235,6 +243,12 @@ pub struct Mounts {
     #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9][-_.A-Za-z0-9]*(/[A-Za-z0-9][-_.A-Za-z0-9]*)*$')").message("kv must be a Vault path: segments of letters, digits, '-', '_' and '.' between single '/'"))]
     #[x_kube(validation = Rule::new("self == oldSelf").message("mounts.kv is immutable: values would be left behind"))]
     pub kv: String,
+    /// A database engine; no databases where it is left out. The operator's policy has to know of it:
+    /// `kubectl keystead bootstrap --database PATH`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9][-_.A-Za-z0-9]*(/[A-Za-z0-9][-_.A-Za-z0-9]*)*$')").message("database must be a Vault path: segments of letters, digits, '-', '_' and '.' between single '/'"))]
+    pub database: Option<String>,
 }
 
 /// How pods log in.
@@ -355,6 +369,9 @@ impl Defaults {
 
 impl Default for Mounts {
     fn default() -> Self {
-        Self { kv: default_kv() }
+        Self {
+            kv: default_kv(),
+            database: None,
+        }
     }
 }

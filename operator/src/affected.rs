@@ -3,7 +3,7 @@
 use crate::queue::Unit;
 use keystead_compile::kinds::{binding, provider, sync};
 use keystead_compile::{Key, World};
-use keystead_crds::{Credential, SecretBinding};
+use keystead_crds::{Credential, DatabaseRole, SecretBinding};
 use keystead_vault::path::KvPath;
 use std::collections::BTreeSet;
 
@@ -27,8 +27,43 @@ pub fn dependants(world: &World, provider: &str) -> Vec<Unit> {
         units.extend(credentials_at(world, &name));
         units.push(Unit::Scope(name));
     }
+    let connections = world.database_connections();
+    let connections = connections.filter(|(_, found)| found.spec.provider_ref.name == provider);
+    units.extend(connections.flat_map(|(key, _)| by_database_connection(world, key)));
     units.extend(bindings_to(world, provider));
     units
+}
+
+/// A connection changed: itself, its roles and who is granted them.
+pub fn by_database_connection(world: &World, key: &Key) -> Vec<Unit> {
+    let mut units = vec![Unit::DatabaseConnection(key.clone())];
+    for (role, _) in world.database_roles_of(key) {
+        units.push(Unit::DatabaseRole(role.clone()));
+        units.extend(granted(world, role));
+    }
+    units
+}
+
+/// A role changed: itself, the connections that it names or named, and who is granted it.
+pub fn by_database_role(world: &World, key: &Key, states: &[&DatabaseRole]) -> Vec<Unit> {
+    let mut units = vec![Unit::DatabaseRole(key.clone())];
+    for state in states {
+        let connection = Key::new(&key.namespace, &state.spec.connection_ref.name);
+        units.push(Unit::DatabaseConnection(connection));
+    }
+    units.extend(granted(world, key));
+    units
+}
+
+/// The bindings that name a role, and their accounts.
+fn granted(world: &World, role: &Key) -> Vec<Unit> {
+    let bindings = world.bindings_in(&role.namespace).filter(|(_, found)| {
+        let mut secrets = found.spec.secrets.iter();
+        secrets.any(|secret| secret.database_role.as_ref() == Some(&role.name))
+    });
+    bindings
+        .flat_map(|(key, found)| by_binding(key, &[found]))
+        .collect()
 }
 
 /// A scope changed: its twins (one of two may serve now), their values, and who is a member.
@@ -69,13 +104,16 @@ pub fn by_namespace(world: &World, namespace: &str) -> Vec<Unit> {
     let mut units: Vec<Unit> = credentials
         .flat_map(|(key, found)| by_credential(world, key, &[found]))
         .collect();
+    let connections = world.database_connections();
+    let connections = connections.filter(|(key, _)| key.namespace == namespace);
+    units.extend(connections.flat_map(|(key, _)| by_database_connection(world, key)));
     for (key, binding) in world.bindings_in(namespace) {
         units.extend(by_binding(key, &[binding]));
     }
     units
 }
 
-/// A Secret changed: the credentials that take values from it, and the providers that name it.
+/// A Secret changed: the credentials that take values from it, and the connections and providers that name it.
 pub fn by_secret(world: &World, secret: &Key) -> Vec<Unit> {
     let mut units = Vec::new();
     for (key, credential) in world.credentials_in(&secret.namespace) {
@@ -86,6 +124,11 @@ pub fn by_secret(world: &World, secret: &Key) -> Vec<Unit> {
             .filter_map(|from| from.from.secret_key_ref.as_ref());
         if refs.any(|reference| reference.name == secret.name) {
             units.push(Unit::Credential(key.clone()));
+        }
+    }
+    for (key, connection) in world.database_connections() {
+        if key.namespace == secret.namespace && connection.spec.root_password_ref.name == secret.name {
+            units.push(Unit::DatabaseConnection(key.clone()));
         }
     }
     for provider in world.providers() {

@@ -1,7 +1,9 @@
 //! Waits for the definitions of our kinds: a chart may bring them after its Deployment, and a watch of a
 //! kind that is not there would only back off for longer and longer.
 
-use keystead_crds::{Credential, SecretBinding, SecretProvider, SecretScope};
+use keystead_crds::{
+    Credential, DatabaseConnection, DatabaseRole, SecretBinding, SecretProvider, SecretScope,
+};
 use keystead_runtime::{Backoff, Shutdown, probes::Condition};
 use kube::{Client, Resource};
 use std::collections::BTreeSet;
@@ -51,6 +53,8 @@ async fn missing(client: &Client) -> Result<Vec<String>, kube::Error> {
         SecretScope::kind(&()),
         Credential::kind(&()),
         SecretBinding::kind(&()),
+        DatabaseConnection::kind(&()),
+        DatabaseRole::kind(&()),
     ];
     let missing = ours.iter().filter(|kind| !served.contains(kind.as_ref()));
     Ok(missing.map(ToString::to_string).collect())

@@ -1,49 +1,47 @@
-//! Our finalizer on Credentials whose values go with them: it is on before anything is written to
-//! Vault. How it goes is shared with those who let go of it without an operator.
+//! Our finalizer on what has something in Vault that goes with it: it is on before anything is written
+//! there. How it goes is shared with those who let go of it without an operator.
 
 use keystead_cluster::{call, problem, release};
-use keystead_compile::kinds::credential::is_held;
-use keystead_compile::{Key, Problem};
-use keystead_crds::Credential;
-use keystead_crds::credential::DeletionPolicy;
+use keystead_compile::{Held, Key, Problem};
 use keystead_crds::names::FINALIZER;
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 
-/// Puts it on or takes it off, as the Credential's deletion policy wants it.
-pub(crate) async fn settle(client: &Client, key: &Key, credential: &Credential) -> Result<(), Problem> {
-    if is_settled(credential) {
+/// Puts it on or takes it off, as the object's deletion policy wants it.
+pub(crate) async fn settle<K: Held>(client: &Client, key: &Key, object: &K) -> Result<(), Problem> {
+    if is_settled(object) {
         return Ok(());
     }
-    match credential.spec.deletion_policy {
-        DeletionPolicy::Retain => release::release(client, key).await,
-        DeletionPolicy::Delete | DeletionPolicy::Destroy => put_on(client, key, credential).await,
+    if object.goes() {
+        put_on(client, key, object).await
+    } else {
+        release::release::<K>(client, key).await
     }
 }
 
 /// Whether it is on, or off, as the deletion policy wants it.
-pub(crate) fn is_settled(credential: &Credential) -> bool {
-    is_held(credential) == (credential.spec.deletion_policy != DeletionPolicy::Retain)
+pub(crate) fn is_settled<K: Held>(object: &K) -> bool {
+    object.is_held() == object.goes()
 }
 
-async fn put_on(client: &Client, key: &Key, credential: &Credential) -> Result<(), Problem> {
-    let api: Api<Credential> = Api::namespaced(client.clone(), &key.namespace);
-    let patch = serde_json::from_value(plan(credential)).map(Patch::Json::<()>);
+async fn put_on<K: Held>(client: &Client, key: &Key, object: &K) -> Result<(), Problem> {
+    let api: Api<K> = Api::namespaced(client.clone(), &key.namespace);
+    let patch = serde_json::from_value(plan(object)).map(Patch::Json::<()>);
     let patch = patch.map_err(|error| problem(&kube::Error::SerdeError(error)))?;
-    let what = format!("finalizer of Credential {}/{}", key.namespace, key.name);
+    let what = format!("finalizer of {} {}/{}", K::kind(&()), key.namespace, key.name);
     call(&what, api.patch(&key.name, &PatchParams::default(), &patch))
         .await
         .map(drop)
 }
 
 /// The patch, for this very object as it was seen: others have finalizers too.
-fn plan(credential: &Credential) -> Value {
-    let finalizers = credential.metadata.finalizers.as_deref();
+fn plan<K: Held>(object: &K) -> Value {
+    let finalizers = object.meta().finalizers.as_deref();
     let others = finalizers.into_iter().flatten().map(String::as_str);
     let new: Vec<&str> = others.chain([FINALIZER]).collect();
     json!([
-        { "op": "test", "path": "/metadata/uid", "value": credential.metadata.uid },
+        { "op": "test", "path": "/metadata/uid", "value": object.meta().uid },
         { "op": "test", "path": "/metadata/finalizers", "value": finalizers },
         { "op": "add", "path": "/metadata/finalizers", "value": new },
     ])
@@ -52,6 +50,7 @@ fn plan(credential: &Credential) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use keystead_crds::Credential;
 
     fn credential(uid: &str, finalizers: Option<&[&str]>) -> Value {
         let spec = json!({"scopeRef": {"name": "s"}, "service": "s", "keys": []});

@@ -20,6 +20,10 @@ pub enum Unit {
     Scope(String),
     /// The values of a Credential.
     Credential(Key),
+    /// A connection to a database.
+    DatabaseConnection(Key),
+    /// A role of a database.
+    DatabaseRole(Key),
     /// Policy and role of a service account.
     Account(Account),
     /// A ConfigMap that bindings take templates from.
@@ -37,6 +41,8 @@ impl Unit {
             Self::Provider(_) => "SecretProvider",
             Self::Scope(_) => "SecretScope",
             Self::Credential(_) => "Credential",
+            Self::DatabaseConnection(_) => "DatabaseConnection",
+            Self::DatabaseRole(_) => "DatabaseRole",
             Self::Account(_) => "ServiceAccount",
             Self::ConfigMap(_) => "ConfigMap",
             Self::Sync(_) => "NativeSecret",
@@ -50,7 +56,12 @@ impl fmt::Display for Unit {
         let kind = self.kind();
         match self {
             Self::Provider(name) | Self::Scope(name) => write!(f, "{kind} {name}"),
-            Self::Credential(key) | Self::ConfigMap(key) | Self::Sync(key) | Self::Binding(key) => {
+            Self::Credential(key)
+            | Self::DatabaseConnection(key)
+            | Self::DatabaseRole(key)
+            | Self::ConfigMap(key)
+            | Self::Sync(key)
+            | Self::Binding(key) => {
                 write!(f, "{kind} {}/{}", key.namespace, key.name)
             }
             Self::Account(account) => write!(

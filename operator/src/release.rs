@@ -18,7 +18,7 @@ use tokio::time::timeout;
 /// Longest wait for the operator to end: its grace, and the life of a lease that it does not give back.
 const STOP_DEADLINE: Duration = Duration::from_mins(1);
 
-/// Takes the finalizer off every Credential that is not known to be of another class.
+/// Takes the finalizer off everything that is not known to be of another class.
 pub async fn release(args: Args) -> Result<(), Error> {
     let shutdown = shutdown::on_signals().map_err(Error::Signals)?;
     let client = connect(Some(READ_DEADLINE)).await?;
@@ -41,15 +41,13 @@ async fn let_go(client: &Client, args: Args, shutdown: &Shutdown) -> Result<(), 
         }
     }
     let held = release::held(client, Some(&args.class)).await?;
-    for release::Held { key, deleted } in &held {
-        release::release(client, key).await?;
+    for found in &held {
+        release::let_go(client, found).await?;
+        let release::Held { kind, key, deleted } = found;
         let (namespace, name) = (&key.namespace, &key.name);
-        tracing::info!(namespace, name, deleted, "took the finalizer off a Credential");
+        tracing::info!(?kind, namespace, name, deleted, "took the finalizer off");
     }
-    tracing::info!(
-        count = held.len(),
-        "no Credential waits for this operator any more"
-    );
+    tracing::info!(count = held.len(), "nothing waits for this operator any more");
     Ok(())
 }
 

@@ -12,8 +12,11 @@ use crate::webhook;
 use crate::{definitions, reconcile, settled, watch};
 use keystead_cluster::connect;
 use keystead_compile::kinds::credential;
+use keystead_compile::kinds::database::role;
 use keystead_compile::{Problem, World};
-use keystead_crds::{Credential, SecretBinding, SecretProvider, SecretScope};
+use keystead_crds::{
+    Credential, DatabaseConnection, DatabaseRole, SecretBinding, SecretProvider, SecretScope,
+};
 use keystead_runtime::probes::{Condition, Probes, Readiness};
 use keystead_runtime::{Shutdown, shutdown};
 use kube::Client;
@@ -184,13 +187,15 @@ fn watches(
     readiness: &Readiness,
     webhook: WebhookArgs,
     shutdown: &Shutdown,
-) -> (impl Future<Output = ()> + use<>, [Condition; 8]) {
+) -> (impl Future<Output = ()> + use<>, [Condition; 10]) {
     let there = readiness.register("definitions (CRDs) of the kinds");
     let listed = [
         "SecretProviders",
         "SecretScopes",
         "Credentials",
         "SecretBindings",
+        "DatabaseConnections",
+        "DatabaseRoles",
         "Namespaces",
         "Secrets",
         "ConfigMaps",
@@ -202,6 +207,8 @@ fn watches(
         scopes,
         credentials,
         bindings,
+        connections,
+        roles,
         namespaces,
         secrets,
         config_maps,
@@ -224,6 +231,8 @@ fn watches(
             watch::declared::<SecretScope>(&source, scopes),
             watch::declared::<Credential>(&source, credentials),
             watch::declared::<SecretBinding>(&source, bindings),
+            watch::declared::<DatabaseConnection>(&source, connections),
+            watch::declared::<DatabaseRole>(&source, roles),
             watch::namespaces(&source, namespaces),
             watch::secrets(&source, secrets),
             watch::config_maps(&source, config_maps),
@@ -269,6 +278,17 @@ fn units(context: &Context) -> Vec<Unit> {
         let provider = credential::provider_name(&world, found);
         if !provider.is_some_and(|provider| context.waits_for(&world, provider)) {
             units.push(Unit::Credential(key.clone()));
+        }
+    }
+    for (key, found) in world.database_connections() {
+        if !context.waits_for(&world, &found.spec.provider_ref.name) {
+            units.push(Unit::DatabaseConnection(key.clone()));
+        }
+    }
+    for (key, found) in world.database_roles() {
+        let provider = role::provider_name(&world, key, found);
+        if !provider.is_some_and(|provider| context.waits_for(&world, provider)) {
+            units.push(Unit::DatabaseRole(key.clone()));
         }
     }
     for (key, found) in world.bindings() {

@@ -6,14 +6,15 @@ use crate::affected;
 use crate::context::{Context, Reconciled, Sources};
 use crate::finalizer;
 use crate::queue::Unit;
-use keystead_compile::fingerprint::{Fingerprint, of_account, of_binding, of_credential};
+use keystead_compile::fingerprint::{Fingerprint, of_account, of_binding, of_credential, of_database};
 use keystead_compile::kinds::binding::{self, Account};
 use keystead_compile::kinds::credential;
-use keystead_compile::{Key, World, pause};
+use keystead_compile::kinds::database::{connection, role};
+use keystead_compile::{Held, Key, World, pause};
 use keystead_crds::common::{BasicStatus, HasBasicStatus};
 use keystead_crds::condition::{READY, Reason};
 use keystead_crds::{Credential, SecretBinding};
-use keystead_vault::object::KvSecret;
+use keystead_vault::object::{KvSecret, Object};
 use kube::Resource;
 use kube::core::object::HasStatus;
 use std::time::Duration;
@@ -36,6 +37,8 @@ pub(crate) fn begin(context: &Context, units: Vec<Unit>) {
 fn is_settled(context: &Context, unit: &Unit) -> bool {
     match unit {
         Unit::Credential(key) => has_values(context, key),
+        Unit::DatabaseConnection(key) => is_connected(context, key),
+        Unit::DatabaseRole(key) => has_role(context, key),
         Unit::Account(account) => has_access(context, account),
         Unit::Provider(_) | Unit::Scope(_) | Unit::ConfigMap(_) | Unit::Sync(_) | Unit::Binding(_) => false,
     }
@@ -48,7 +51,7 @@ fn has_values(context: &Context, key: &Key) -> bool {
         return false;
     };
     if object.metadata.deletion_timestamp.is_some()
-        || !finalizer::is_settled(object)
+        || !finalizer::is_settled(object.as_ref())
         || pause::check_credential(&world, object).is_err()
     {
         return false;
@@ -57,6 +60,45 @@ fn has_values(context: &Context, key: &Key) -> bool {
     let compiled = credential::compile(&world, key, object).ok();
     let fingerprint = compiled.and_then(|secret| of_values(context, &world, provider, object, &secret));
     is_in_order(object.as_ref(), fingerprint)
+}
+
+/// Whether a connection is in Vault as it should be, its root password rotated if it should be.
+fn is_connected(context: &Context, key: &Key) -> bool {
+    let world = context.world();
+    let Some(object) = world.database_connection(key) else {
+        return false;
+    };
+    let provider = &object.spec.provider_ref.name;
+    let compiled = connection::compile(&world, key, object).ok();
+    let compiled = compiled.map(Object::DatabaseConnection);
+    can_rest(&world, object.as_ref(), provider)
+        && is_in_order(
+            object.as_ref(),
+            compiled.and_then(|compiled| of_database(&world, provider, &compiled)),
+        )
+}
+
+/// Whether a role is in Vault as it should be.
+fn has_role(context: &Context, key: &Key) -> bool {
+    let world = context.world();
+    let Some(object) = world.database_role(key) else {
+        return false;
+    };
+    let provider = role::provider_name(&world, key, object).unwrap_or_default();
+    let compiled = role::compile(&world, key, object).ok().map(Object::DatabaseRole);
+    role::is_allowed(&world, key, object) == Ok(true)
+        && can_rest(&world, object.as_ref(), provider)
+        && is_in_order(
+            object.as_ref(),
+            compiled.and_then(|compiled| of_database(&world, provider, &compiled)),
+        )
+}
+
+/// Whether nothing else is to be done for an object: it is not deleted, not paused, and held as it should be.
+fn can_rest<K: Held>(world: &World, object: &K, provider: &str) -> bool {
+    object.meta().deletion_timestamp.is_none()
+        && finalizer::is_settled(object)
+        && pause::check(world, object, provider).is_ok()
 }
 
 /// The fingerprint of a Credential's values as they were compiled.

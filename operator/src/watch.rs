@@ -1,6 +1,8 @@
 //! Fills the world: one watch a kind. A change that matters puts the units it touches into the
 //! queue. Secrets, ConfigMaps and Namespaces are watched by metadata only.
 
+mod kinds;
+
 use crate::affected;
 use crate::context::Context;
 use crate::guard::Guard;
@@ -8,7 +10,6 @@ use crate::queue::Unit;
 use futures::{Stream, StreamExt as _};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use keystead_compile::{Key, World};
-use keystead_crds::{Credential, SecretBinding, SecretProvider, SecretScope};
 use keystead_runtime::{Shutdown, probes::Condition};
 use kube::core::PartialObjectMeta;
 use kube::runtime::{WatchStreamExt as _, watcher};
@@ -302,92 +303,4 @@ fn push(context: &Context, units: Vec<Unit>) {
 /// How everything is watched.
 pub(crate) fn config() -> watcher::Config {
     watcher::Config::default().timeout(WATCH_SECONDS).page_size(PAGE)
-}
-
-// === the kinds ===
-
-impl Declared for SecretProvider {
-    fn put(world: &mut World, key: &Key, object: Option<Arc<Self>>) -> Option<Arc<Self>> {
-        world.set_provider(&key.name, object)
-    }
-
-    fn get<'a>(world: &'a World, key: &Key) -> Option<&'a Arc<Self>> {
-        world.provider(&key.name)
-    }
-
-    fn keys(world: &World) -> BTreeSet<Key> {
-        world.providers().map(|found| Key::of(found.as_ref())).collect()
-    }
-
-    fn affected(world: &World, key: &Key, _: &[&Self]) -> Vec<Unit> {
-        affected::by_provider(world, &key.name)
-    }
-}
-
-impl Declared for SecretScope {
-    fn put(world: &mut World, key: &Key, object: Option<Arc<Self>>) -> Option<Arc<Self>> {
-        world.set_scope(&key.name, object)
-    }
-
-    fn get<'a>(world: &'a World, key: &Key) -> Option<&'a Arc<Self>> {
-        world.scope(&key.name)
-    }
-
-    fn keys(world: &World) -> BTreeSet<Key> {
-        world.scopes().map(|found| Key::of(found.as_ref())).collect()
-    }
-
-    fn note_unreadable(world: &mut World, key: &Key, unreadable: bool) {
-        world.set_unreadable_scope(&key.name, unreadable);
-    }
-
-    fn affected(world: &World, key: &Key, states: &[&Self]) -> Vec<Unit> {
-        let providers: BTreeSet<&str> = states
-            .iter()
-            .map(|scope| scope.spec.provider_ref.name.as_str())
-            .collect();
-        affected::by_scope(world, &key.name, providers)
-    }
-}
-
-impl Declared for Credential {
-    fn put(world: &mut World, key: &Key, object: Option<Arc<Self>>) -> Option<Arc<Self>> {
-        world.set_credential(key.clone(), object)
-    }
-
-    fn get<'a>(world: &'a World, key: &Key) -> Option<&'a Arc<Self>> {
-        world.credential(key)
-    }
-
-    fn keys(world: &World) -> BTreeSet<Key> {
-        world.credentials().map(|(key, _)| key.clone()).collect()
-    }
-
-    fn affected(world: &World, key: &Key, states: &[&Self]) -> Vec<Unit> {
-        affected::by_credential(world, key, states)
-    }
-}
-
-impl Declared for SecretBinding {
-    fn put(world: &mut World, key: &Key, object: Option<Arc<Self>>) -> Option<Arc<Self>> {
-        world.set_binding(key.clone(), object)
-    }
-
-    fn get<'a>(world: &'a World, key: &Key) -> Option<&'a Arc<Self>> {
-        world.binding(key)
-    }
-
-    fn note_unreadable(world: &mut World, key: &Key, unreadable: bool) {
-        world.set_unreadable_binding(key, unreadable);
-    }
-
-    fn keys(world: &World) -> BTreeSet<Key> {
-        world.bindings().map(|(key, _)| key.clone()).collect()
-    }
-
-    fn affected(_: &World, key: &Key, states: &[&Self]) -> Vec<Unit> {
-        let mut units = affected::by_binding(key, states);
-        units.extend(affected::config_maps(key, states));
-        units
-    }
 }

@@ -70,6 +70,8 @@ pub struct Removed {
 /// What [`apply`] would do: reads, and writes nothing.
 pub async fn plan(client: &Client, store: &impl ValueStore, object: &Object) -> Result<Planned, Error> {
     match object {
+        Object::DatabaseConnection(connection) => connection.plan(client).await,
+        Object::DatabaseRole(role) => role.plan(client).await,
         Object::KvSecret(secret) => secret.preview(client, store).await,
         Object::Mount(mount) => mount.plan(client).await,
         Object::Policy(policy) => policy.plan(client).await,
@@ -80,17 +82,26 @@ pub async fn plan(client: &Client, store: &impl ValueStore, object: &Object) -> 
 
 /// Makes Vault match: nothing is written where nothing differs, and nothing of others is touched.
 pub async fn apply(client: &Client, store: &impl ValueStore, object: &Object) -> Result<Applied, Error> {
-    if let Object::KvSecret(secret) = object {
-        return secret.reconcile(client, store).await;
+    match object {
+        Object::KvSecret(secret) => return secret.reconcile(client, store).await,
+        Object::DatabaseConnection(connection) => {
+            let action = connection.reconcile(client, store).await?;
+            return Ok(Applied {
+                action,
+                version: None,
+            });
+        }
+        _ => {}
     }
     let action = plan(client, store, object).await?.action;
     if action != Action::Unchanged {
         match object {
+            Object::DatabaseRole(role) => role.write(client).await?,
             Object::Mount(mount) => mount.write(client).await?,
             Object::Policy(policy) => policy.write(client).await?,
             Object::Role(role) => role.write(client).await?,
             Object::SigningKeys(keys) => keys.write(client).await?,
-            Object::KvSecret(_) => {}
+            Object::DatabaseConnection(_) | Object::KvSecret(_) => {}
         }
     }
     Ok(Applied {
@@ -103,6 +114,8 @@ pub async fn apply(client: &Client, store: &impl ValueStore, object: &Object) ->
 pub async fn plan_removal(client: &Client, object: &Object, deletion: Deletion) -> Result<Planned, Error> {
     let there = match object {
         Object::KvSecret(secret) => return secret.preview_removal(client, deletion).await,
+        Object::DatabaseConnection(connection) => connection.is_there(client).await?,
+        Object::DatabaseRole(role) => role.is_there(client).await?,
         Object::Policy(policy) => policy.is_there(client).await?,
         Object::Role(role) => role.is_there(client).await?,
         Object::Mount(_) | Object::SigningKeys(_) => false,
@@ -123,6 +136,8 @@ pub async fn remove(client: &Client, object: &Object, deletion: Deletion) -> Res
             let details = secret.remove(client, deletion).await?;
             return Ok(Removed { details });
         }
+        Object::DatabaseConnection(connection) => connection.delete(client).await?,
+        Object::DatabaseRole(role) => role.delete(client).await?,
         Object::Policy(policy) => policy.delete(client).await?,
         Object::Role(role) => role.delete(client).await?,
         Object::Mount(_) | Object::SigningKeys(_) => {}

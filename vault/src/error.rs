@@ -97,6 +97,16 @@ pub enum Error {
         /// Which server.
         address: String,
     },
+    /// A root password is gone with Vault's connection.
+    #[error(
+        "{connection}: Vault has lost this connection, and with it the password of {username}, which nobody else knew. Set a new one in the database, put it into the Secret that rootPasswordRef names, and set the annotation keystead.dev/root-password on the DatabaseConnection to a new value"
+    )]
+    RootLost {
+        /// Its name in Vault.
+        connection: String,
+        /// Whose password.
+        username: String,
+    },
     /// More than Vault takes at one path.
     #[error(
         "the values of {path} come to {size} bytes as JSON, and Vault stores at most {largest} at one path: declare fewer or smaller ones"
@@ -155,7 +165,7 @@ impl Error {
             Self::Address { .. } | Self::Connection { .. } | Self::TooLarge { .. } => Reason::Invalid,
             Self::Conflict { .. } => Reason::Conflict,
             Self::Denied { .. } | Self::Login { .. } | Self::Token { .. } => Reason::VaultDenied,
-            Self::Lost { .. } => Reason::Lost,
+            Self::Lost { .. } | Self::RootLost { .. } => Reason::Lost,
             Self::Source(_) => Reason::KubernetesError,
             Self::NotFound { .. } | Self::Value(_) => Reason::NotFound,
             Self::Answer { .. } | Self::Jwt { .. } | Self::Refused { .. } => Reason::VaultError,

@@ -11,6 +11,10 @@ const OPERATOR: &str = include_str!("../../policies/operator.hcl");
 /// What it may do besides where it mounts the engine itself.
 const OPERATOR_MOUNTS: &str = include_str!("../../policies/operator-mounts.hcl");
 
+/// What it may do besides where there are databases, and where it mounts their engine itself.
+const OPERATOR_DATABASE: &str = include_str!("../../policies/operator-database.hcl");
+const OPERATOR_DATABASE_MOUNT: &str = include_str!("../../policies/operator-database-mount.hcl");
+
 /// How each policy begins that an operator writes: by this it knows its own.
 pub const HEADER: &str = "# Keystead: ";
 
@@ -78,14 +82,25 @@ pub struct OperatorPolicy<'a> {
     pub kv_mount: &'a str,
     /// First segment of every path in it.
     pub prefix: &'a str,
+    /// Database engine, where there are databases.
+    pub database_mount: Option<&'a str>,
     /// Whether the operator mounts the engine itself.
     pub manage_mounts: bool,
 }
 
 /// The operator's own policy.
 pub fn operator(policy: &OperatorPolicy<'_>) -> String {
-    let mounts = if policy.manage_mounts { OPERATOR_MOUNTS } else { "" };
-    format!("{OPERATOR}{mounts}")
+    let mut text = OPERATOR.to_owned();
+    if policy.manage_mounts {
+        text.push_str(OPERATOR_MOUNTS);
+    }
+    if policy.database_mount.is_some() {
+        text.push_str(OPERATOR_DATABASE);
+    }
+    if policy.database_mount.is_some() && policy.manage_mounts {
+        text.push_str(OPERATOR_DATABASE_MOUNT);
+    }
+    text.replace("@database@", policy.database_mount.unwrap_or_default())
         .replace("@cluster@", policy.cluster)
         .replace("@workload_mount@", policy.workload_mount)
         .replace("@kv@", policy.kv_mount)
@@ -156,6 +171,7 @@ mod tests {
         workload_mount: "jwt-c1",
         kv_mount: "kv",
         prefix: "keystead",
+        database_mount: Some("database"),
         manage_mounts: true,
     };
 
@@ -170,11 +186,13 @@ mod tests {
             "update on sys/capabilities-self",
             "create, delete, read, update on auth/jwt-c1/role/keystead.c1.*",
             "read, update on sys/mounts/kv",
+            "read, update on sys/mounts/database",
+            "sudo, update on sys/leases/revoke-prefix/database/creds/keystead.c1.*",
         ] {
             assert!(found.contains(&wanted.to_owned()), "{wanted}: {found:?}");
         }
         for right in rights {
-            let known = ["create", "delete", "list", "patch", "read", "update"];
+            let known = ["create", "delete", "list", "patch", "read", "sudo", "update"];
             let unknown = right
                 .capabilities
                 .iter()
@@ -191,6 +209,12 @@ mod tests {
             ..POLICY
         };
         assert!(!operator(&without).contains("sys/mounts") && operator(&POLICY).contains("sys/mounts/kv\""));
+        let without = OperatorPolicy {
+            database_mount: None,
+            ..POLICY
+        };
+        assert!(!operator(&without).contains("rotate-root") && operator(&POLICY).contains("rotate-root"));
+        assert!(!operator(&without).contains("sys/mounts/\""));
     }
 
     #[test]

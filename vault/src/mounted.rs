@@ -3,6 +3,7 @@
 
 use crate::client::Client;
 use crate::error::Error;
+use crate::object::MountKind;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -25,16 +26,16 @@ pub async fn at(client: &Client, path: &str) -> Result<Mounted, Error> {
 }
 
 impl Mounted {
-    /// Whether it is the KV engine of version 2, and what it is where it is not.
-    pub fn check_kv2(&self) -> Result<(), String> {
+    /// Whether it is the engine that it should be, and what it is where it is not.
+    pub fn check(&self, kind: MountKind) -> Result<(), String> {
         let version = self.options.as_ref().and_then(|options| options.get("version"));
-        if self.engine == "kv" && version.is_some_and(|version| version == "2") {
+        let version = version.map_or("1", String::as_str);
+        if kind.is(&self.engine, version) {
             return Ok(());
         }
         Err(format!(
-            "of type {} version {}, and the KV engine of version 2 is needed",
-            self.engine,
-            version.map_or("1", String::as_str)
+            "of type {} version {version}, and {kind} is needed",
+            self.engine
         ))
     }
 }

@@ -8,6 +8,10 @@ use std::fmt;
 /// What a name stands for.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Letter {
+    /// A connection of the database engine.
+    DatabaseConnection,
+    /// A role of the database engine.
+    DatabaseRole,
     /// A service account's policy and role.
     ServiceAccount,
 }
@@ -15,6 +19,8 @@ pub enum Letter {
 impl Letter {
     const fn as_str(self) -> &'static str {
         match self {
+            Self::DatabaseConnection => "c",
+            Self::DatabaseRole => "d",
             Self::ServiceAccount => "s",
         }
     }
@@ -32,12 +38,17 @@ pub struct Prefix {
 impl Prefix {
     /// The name of a namespaced thing.
     pub fn name(&self, letter: Letter, namespace: &str, name: &str) -> String {
-        format!("{self}.{}.{namespace}.{name}", letter.as_str())
+        format!("{}{namespace}.{name}", self.head(letter))
+    }
+
+    /// What the names of one kind have in front.
+    fn head(&self, letter: Letter) -> String {
+        format!("{self}.{}.", letter.as_str())
     }
 
     /// Namespace and name out of a name that [`Self::name`] made for the same letter.
     pub fn parse<'a>(&self, letter: Letter, name: &'a str) -> Option<(&'a str, &'a str)> {
-        let head = format!("{self}.{}.", letter.as_str());
+        let head = self.head(letter);
         // A namespace is a DNS label and has no dot; the name may have some.
         name.strip_prefix(&head)?.split_once('.')
     }

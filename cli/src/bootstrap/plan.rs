@@ -76,13 +76,12 @@ impl Names {
 /// Everything that should be there, in the order in which it can be made.
 pub(crate) fn wanted(args: &Bootstrap, names: &Names, facts: &Facts) -> Vec<Change> {
     let (operators, workloads) = (&names.operator_mount, &names.workload_mount);
-    // Otherwise the operator mounts it.
-    let engine = (!args.manage_mounts).then(|| Change::Mount {
-        path: args.kv.clone(),
-        kind: "kv",
-        version: Some("2".into()),
-    });
-    let mut changes: Vec<Change> = engine.into_iter().collect();
+    // Otherwise the operator mounts them.
+    let mut changes = if args.manage_mounts {
+        Vec::new()
+    } else {
+        engines(args)
+    };
     changes.extend([
         auth_mount(operators, Method::Kubernetes),
         kubernetes_config(operators, "--operator-mount", facts),
@@ -95,6 +94,20 @@ pub(crate) fn wanted(args: &Bootstrap, names: &Names, facts: &Facts) -> Vec<Chan
     changes.push(policy(args, names));
     changes.push(role(args, names));
     changes
+}
+
+fn engines(args: &Bootstrap) -> Vec<Change> {
+    let values = Change::Mount {
+        path: args.kv.clone(),
+        kind: "kv",
+        version: Some("2".into()),
+    };
+    let databases = args.database.clone().map(|path| Change::Mount {
+        path,
+        kind: "database",
+        version: None,
+    });
+    [values].into_iter().chain(databases).collect()
 }
 
 fn auth_mount(path: &str, method: Method) -> Change {
@@ -135,6 +148,7 @@ fn policy(args: &Bootstrap, names: &Names) -> Change {
         workload_mount: &names.workload_mount,
         kv_mount: &args.kv,
         prefix: &args.prefix,
+        database_mount: args.database.as_deref(),
         manage_mounts: args.manage_mounts,
     });
     Change::Policy {
@@ -175,13 +189,15 @@ pub(crate) fn next_steps(args: &Bootstrap, names: &Names) -> String {
     } else {
         ""
     };
+    let database = args.database.as_deref();
+    let database = database.map_or_else(String::new, |path| format!(", database: {path}"));
     format!(
         "
 Next, install the operator and name this Vault to it:
   helm install keystead charts/keystead --namespace {} --create-namespace --set cluster={}
   (and --set image.operator.repository=… --set image.sidecar.repository=… where they are in a registry)
 and in a SecretProvider:
-  vault: {{auth: {{kubernetes: {{mount: {}, role: {}}}}}, mounts: {{kv: {}}}, pathPrefix: {}{manage}}}
+  vault: {{auth: {{kubernetes: {{mount: {}, role: {}}}}}, mounts: {{kv: {}{database}}}, pathPrefix: {}{manage}}}
   workloadAuth: {{method: {method}, mount: {}, audience: {}}}",
         args.operator_namespace,
         args.cluster,

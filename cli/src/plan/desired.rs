@@ -1,14 +1,16 @@
 //! All that there should be in Vault and in the Secrets of `sync`, by who says so: pure.
 
+mod databases;
+
 use keystead_cluster::keys::Published;
 use keystead_compile::kinds::binding::{self, Account};
 use keystead_compile::kinds::credential::{Fate, Removal};
 use keystead_compile::kinds::sync::{self, Native};
-use keystead_compile::kinds::{credential, scope};
+use keystead_compile::kinds::{credential, provider, scope};
 use keystead_compile::{Key, Problem, World, pause};
 use keystead_crds::provider::WorkloadMethod;
 use keystead_crds::{Credential, SecretBinding, SecretProvider};
-use keystead_vault::object::{Deletion, Mount, MountKind, Object, SigningKeys};
+use keystead_vault::object::{Deletion, Object, SigningKeys};
 use kube::ResourceExt as _;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -22,6 +24,10 @@ pub(crate) enum Subject {
     Scope(String),
     /// A `Credential`.
     Credential(Key),
+    /// A `DatabaseConnection`.
+    DatabaseConnection(Key),
+    /// A `DatabaseRole`.
+    DatabaseRole(Key),
     /// A `SecretBinding`, by itself.
     Binding(Key),
     /// A service account, by all its bindings.
@@ -65,7 +71,7 @@ pub(crate) fn all(
     let mut all = BTreeMap::new();
     for found in world.providers() {
         let name = found.name_any();
-        let steps = pause::check(world, found.as_ref(), &name).map(|()| provider(found, keys));
+        let steps = pause::check(world, found.as_ref(), &name).map(|()| engines(found, keys));
         all.insert(Subject::Provider(name.clone()), Desired::of(&name, steps));
     }
     for found in world.scopes() {
@@ -80,6 +86,7 @@ pub(crate) fn all(
         };
         all.insert(Subject::Credential(key.clone()), desired);
     }
+    all.extend(databases::desired(world));
     for (key, found) in world.bindings() {
         let desired = Desired::of(&found.spec.provider_ref.name, natives(world, key, found, synced));
         all.insert(Subject::Binding(key.clone()), desired);
@@ -109,14 +116,10 @@ pub(crate) fn place(step: &Step) -> Option<String> {
     }
 }
 
-fn provider(provider: &SecretProvider, keys: &Published) -> Vec<Step> {
+fn engines(provider: &SecretProvider, keys: &Published) -> Vec<Step> {
     let spec = &provider.spec;
-    let mount = spec.vault.manage_mounts.then(|| {
-        Object::Mount(Mount {
-            path: spec.vault.mounts.kv.clone(),
-            kind: MountKind::Kv2,
-        })
-    });
+    let mounts = provider::mounts(provider).filter(|_| spec.vault.manage_mounts);
+    let mounts = mounts.map(Object::Mount);
     let keys = (spec.workload_auth.method == WorkloadMethod::Jwt).then(|| {
         Object::SigningKeys(SigningKeys {
             mount: spec.workload_auth.mount.clone(),
@@ -124,7 +127,7 @@ fn provider(provider: &SecretProvider, keys: &Published) -> Vec<Step> {
             issuer: keys.issuer.clone(),
         })
     });
-    mount.into_iter().chain(keys).map(Step::Apply).collect()
+    mounts.chain(keys).map(Step::Apply).collect()
 }
 
 fn values(world: &World, key: &Key, credential: &Credential) -> Result<Vec<Step>, Problem> {
@@ -206,6 +209,8 @@ impl fmt::Display for Subject {
             Self::Provider(name) => write!(f, "SecretProvider {name}"),
             Self::Scope(name) => write!(f, "SecretScope {name}"),
             Self::Credential(key) => write!(f, "Credential {}/{}", key.namespace, key.name),
+            Self::DatabaseConnection(key) => write!(f, "DatabaseConnection {}/{}", key.namespace, key.name),
+            Self::DatabaseRole(key) => write!(f, "DatabaseRole {}/{}", key.namespace, key.name),
             Self::Binding(key) => write!(f, "SecretBinding {}/{}", key.namespace, key.name),
             Self::Account(account) => write!(f, "service account {}/{}", account.namespace, account.name),
         }

@@ -9,7 +9,9 @@ use k8s_openapi::jiff::Timestamp;
 use keystead_cluster::Values;
 use keystead_compile::kinds::binding;
 use keystead_compile::{Key, World};
-use keystead_crds::{Credential, SecretBinding, SecretProvider, SecretScope};
+use keystead_crds::{
+    Credential, DatabaseConnection, DatabaseRole, SecretBinding, SecretProvider, SecretScope,
+};
 use keystead_vault::object::ValueStore;
 use keystead_vault::{Error, Sensitive};
 use kube::{Resource, ResourceExt as _};
@@ -110,6 +112,23 @@ impl Overlay {
                     .extend(binding::accounts(&key, &new).map(Subject::Account));
                 self.subjects.insert(Subject::Binding(key.clone()));
                 world.set_binding(key, Some(Arc::new(new)));
+            }
+            ("keystead.dev/v1alpha1", "DatabaseConnection") => {
+                let new: DatabaseConnection = read(item, Some(namespace))?;
+                let key = Key::of(&new);
+                let old = world.database_connection(&key).cloned();
+                let mut new = after(new, old.as_deref());
+                new.status = old.and_then(|old| old.status.clone());
+                self.subjects.insert(Subject::DatabaseConnection(key.clone()));
+                world.set_database_connection(key, Some(Arc::new(new)));
+            }
+            ("keystead.dev/v1alpha1", "DatabaseRole") => {
+                let new: DatabaseRole = read(item, Some(namespace))?;
+                let key = Key::of(&new);
+                let old = world.database_role(&key).cloned();
+                let new = after(new, old.as_deref());
+                self.subjects.insert(Subject::DatabaseRole(key.clone()));
+                world.set_database_role(key, Some(Arc::new(new)));
             }
             (version, _) if version.starts_with("keystead.dev/") => {
                 anyhow::bail!("this tool knows no such kind in {version}")

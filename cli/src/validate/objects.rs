@@ -1,9 +1,10 @@
-//! What is declared: providers, scopes, credentials, bindings.
+//! What is declared: providers, scopes, credentials, bindings, databases.
 
 use super::conditions;
 use super::report::Section;
 use crate::view::View;
 use keystead_compile::kinds::credential;
+use keystead_compile::kinds::database::role;
 use keystead_crds::common::{BasicStatus, HasBasicStatus};
 use keystead_crds::condition::READY;
 use keystead_crds::{Level, SecretScope};
@@ -14,13 +15,17 @@ const UNREADABLE: &str = "apply it again in the form that kubectl explain shows"
 
 /// One section a kind.
 pub(crate) fn sections(view: &View) -> Vec<Section> {
-    let mut sections = vec![providers(view), scopes(view), credentials(view), bindings(view)];
-    for (section, kind) in
-        sections
-            .iter_mut()
-            .zip(["SecretProvider", "SecretScope", "Credential", "SecretBinding"])
-    {
-        let unreadable = view.unreadable.iter().filter(|found| found.kind == kind);
+    let kinds = [
+        (&["SecretProvider"][..], providers(view)),
+        (&["SecretScope"], scopes(view)),
+        (&["Credential"], credentials(view)),
+        (&["DatabaseConnection", "DatabaseRole"], databases(view)),
+        (&["SecretBinding"], bindings(view)),
+    ];
+    let mut sections = Vec::new();
+    for (kinds, mut section) in kinds {
+        let unreadable = view.unreadable.iter();
+        let unreadable = unreadable.filter(|found| kinds.contains(&found.kind.as_str()));
         for found in unreadable.filter(|_| view.concerns(None)) {
             section.fail(
                 found.to_string(),
@@ -28,6 +33,7 @@ pub(crate) fn sections(view: &View) -> Vec<Section> {
                 UNREADABLE,
             );
         }
+        sections.push(section);
     }
     sections
 }
@@ -93,6 +99,27 @@ fn bindings(view: &View) -> Section {
                 found.metadata.generation,
                 found.status.as_ref(),
             );
+        }
+    }
+    section
+}
+
+fn databases(view: &View) -> Section {
+    let mut section = Section::new("Databases");
+    let connections = view.world.database_connections().map(|(key, found)| {
+        let status = found.status.as_ref().map(HasBasicStatus::basic);
+        let provider = Some(found.spec.provider_ref.name.as_str());
+        ("connection", key, found.metadata.generation, status, provider)
+    });
+    let roles = view.world.database_roles().map(|(key, found)| {
+        let status = found.status.as_ref().map(HasBasicStatus::basic);
+        let provider = role::provider_name(&view.world, key, found);
+        ("role", key, found.metadata.generation, status, provider)
+    });
+    for (kind, key, generation, status, provider) in connections.chain(roles) {
+        if view.concerns(provider) {
+            let name = format!("{kind} {}/{}", key.namespace, key.name);
+            add(&mut section, &name, generation, status);
         }
     }
     section

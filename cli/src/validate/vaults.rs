@@ -3,7 +3,9 @@
 use super::report::{Section, Verdict};
 use crate::vault;
 use crate::view::View;
+use keystead_compile::kinds::provider;
 use keystead_crds::SecretProvider;
+use keystead_vault::object::Mount;
 use keystead_vault::{Client, Error, mounted};
 use kube::ResourceExt as _;
 use serde::de::IgnoredAny;
@@ -80,15 +82,16 @@ async fn mounts(section: &mut Section, provider: &SecretProvider, client: &Clien
         return;
     }
     section.pass(what);
-    let mount = &spec.vault.mounts.kv;
-    let what = format!("{name}: KV engine, version 2, at {mount}");
-    match mounted::at(client, mount).await.map(|found| found.check_kv2()) {
-        Ok(Err(why)) => section.fail(
-            what,
-            format!("it is {why}"),
-            "name another path in spec.vault.mounts.kv",
-        ),
-        found => section.add(what, seen(found.map(drop))),
+    for Mount { path, kind } in provider::mounts(provider) {
+        let what = format!("{name}: {kind} engine at {path}");
+        match mounted::at(client, &path).await.map(|found| found.check(kind)) {
+            Ok(Err(why)) => section.fail(
+                what,
+                format!("it is {why}"),
+                "name another path in spec.vault.mounts",
+            ),
+            found => section.add(what, seen(found.map(drop))),
+        }
     }
     let mount = &spec.workload_auth.mount;
     let found = mounted::at(client, &format!("auth/{mount}")).await;

@@ -5,6 +5,7 @@
 
 mod binding;
 mod credential;
+mod database;
 pub mod namespace;
 mod provider;
 mod scope;

@@ -14,6 +14,7 @@ pub use shape::fits;
 pub(super) use template::text;
 pub use template::{check_sources, config_maps, wanted};
 
+use super::database::role;
 use super::{defaults, provider, scope};
 use crate::{Key, Problem, World};
 use keystead_crds::binding::BoundSecret;
@@ -78,6 +79,7 @@ pub fn check(world: &World, key: &Key, binding: &SecretBinding) -> Result<(), Pr
     fits(&binding.spec)?;
     defaults::effective(world, provider, key, binding)?;
     check_paths(world, provider, key, binding)?;
+    check_roles(world, provider, key, binding)?;
     clash(world, key, binding).map_or(Ok(()), Err)
 }
 
@@ -92,6 +94,25 @@ pub fn check_paths(
         let Some(text) = &secret.path else { continue };
         permitted(world, provider, &key.namespace, text).map_err(|problem| {
             let message = format!("spec.secrets[{}].path: {}", secret.name, problem.message);
+            Problem::new(problem.reason, message)
+        })?;
+    }
+    Ok(())
+}
+
+/// Whether every DatabaseRole that the binding names is there, and of its provider.
+fn check_roles(
+    world: &World,
+    provider: &SecretProvider,
+    key: &Key,
+    binding: &SecretBinding,
+) -> Result<(), Problem> {
+    for secret in &binding.spec.secrets {
+        let Some(name) = &secret.database_role else {
+            continue;
+        };
+        role::granted(world, provider, &key.namespace, name).map_err(|problem| {
+            let message = format!("spec.secrets[{}].databaseRole: {}", secret.name, problem.message);
             Problem::new(problem.reason, message)
         })?;
     }
@@ -127,9 +148,12 @@ pub fn compile(world: &World, account: &Account) -> Result<Option<[Object; 2]>, 
     let services: BTreeSet<&String> = services.filter(|service| is_dns_label(service)).collect();
     // One that the binding may not name is not granted, whatever else the binding gives.
     let existing = secrets.iter().filter_map(|secret| secret.path.as_deref());
-    let existing: BTreeSet<ApiPath> = existing
-        .filter_map(|text| permitted(world, provider, &account.namespace, text).ok())
-        .collect();
+    let existing = existing.filter_map(|text| permitted(world, provider, &account.namespace, text).ok());
+    let roles = secrets
+        .iter()
+        .filter_map(|secret| secret.database_role.as_deref());
+    let roles = roles.filter_map(|name| role::granted(world, provider, &account.namespace, name).ok());
+    let existing: BTreeSet<ApiPath> = existing.chain(roles).collect();
     if services.is_empty() && existing.is_empty() {
         return Ok(None);
     }

@@ -5,7 +5,7 @@ mod generate;
 mod removal;
 
 pub use expiry::{Expiry, expiry};
-pub use removal::{Fate, Removal, fate, is_held, removal};
+pub use removal::{Fate, Removal, fate, removal};
 
 use super::{provider, scope};
 use crate::{Key, Problem, World};

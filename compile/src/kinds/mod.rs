@@ -2,6 +2,7 @@
 
 pub mod binding;
 pub mod credential;
+pub mod database;
 pub mod defaults;
 pub mod pod;
 pub mod provider;

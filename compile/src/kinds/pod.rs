@@ -190,8 +190,13 @@ fn vault(world: &World, provider: &SecretProvider, account: &Account) -> Result<
 }
 
 fn secrets(key: &Key, binding: &SecretBinding) -> impl Iterator<Item = SecretConfig> {
+    shown(binding).map(|asked| secret(unique(key, &asked.name), asked))
+}
+
+/// The entries of a binding's `secrets` that somebody is shown.
+pub(super) fn shown(binding: &SecretBinding) -> impl Iterator<Item = &BoundSecret> {
     let secrets = binding.spec.secrets.iter();
-    secrets.map(|asked| secret(unique(key, &asked.name), asked))
+    secrets.filter(|secret| secret.database_role.is_none())
 }
 
 /// One entry of a binding's `secrets`, under a name.

@@ -7,6 +7,7 @@ use keystead_crds::names::is_dns_label;
 use keystead_crds::provider::{RoleLogin, WorkloadMethod};
 use keystead_vault::hcl::{self, OperatorPolicy, is_plain_path, is_plain_segment};
 use keystead_vault::name::Prefix;
+use keystead_vault::object::{Mount, MountKind};
 use keystead_vault::path::{KvBase, is_within};
 use keystead_vault::rights::Right;
 use kube::ResourceExt as _;
@@ -31,6 +32,13 @@ fn check(provider: &SecretProvider) -> Result<(), Problem> {
         "spec.vault.pathPrefix must be one path segment"
     } else if !is_plain_path(&vault.mounts.kv) {
         "spec.vault.mounts.kv must be a Vault path"
+    } else if vault
+        .mounts
+        .database
+        .as_ref()
+        .is_some_and(|path| !is_plain_path(path))
+    {
+        "spec.vault.mounts.database must be a Vault path"
     } else if !is_plain_path(&provider.spec.workload_auth.mount) {
         "spec.workloadAuth.mount must be a Vault path"
     } else {
@@ -66,8 +74,22 @@ pub fn kv_base(provider: &SecretProvider) -> KvBase {
     }
 }
 
+/// The secret engines that it needs.
+pub fn mounts(provider: &SecretProvider) -> impl Iterator<Item = Mount> {
+    let mounts = &provider.spec.vault.mounts;
+    let values = Mount {
+        path: mounts.kv.clone(),
+        kind: MountKind::Kv2,
+    };
+    let databases = mounts.database.clone().map(|path| Mount {
+        path,
+        kind: MountKind::Database,
+    });
+    iter::once(values).chain(databases)
+}
+
 /// The provider whose values a path leads to, by whatever endpoint of the KV engine: read by path they
-/// would be read past the scopes. Two addresses may be one server, so they don't count; a Vault
+/// would be read past the scopes. The same of users of its databases, which are for one namespace. Two addresses may be one server, so they don't count; a Vault
 /// namespace does, and a path may lead into one below.
 pub(crate) fn keeper<'a>(
     world: &'a World,
@@ -80,9 +102,16 @@ pub(crate) fn keeper<'a>(
     let others = others.filter(|other: &&SecretProvider| other.name_any() != provider.name_any());
     iter::once(provider).chain(others).find(|other| {
         let vault = &other.spec.vault;
-        let below = place.strip_prefix(&absolute(other, &vault.mounts.kv));
-        let below = below.and_then(|rest| rest.strip_prefix('/')?.split_once('/'));
-        below.is_some_and(|(_endpoint, below)| is_within(below, &vault.path_prefix))
+        let below = |mount: &str| {
+            let below = place.strip_prefix(&absolute(other, mount))?;
+            below
+                .strip_prefix('/')?
+                .split_once('/')
+                .map(|(_endpoint, below)| below)
+        };
+        let ours = |below: &str| below.to_ascii_lowercase().starts_with("keystead.");
+        below(&vault.mounts.kv).is_some_and(|below| is_within(below, &vault.path_prefix))
+            || vault.mounts.database.as_deref().and_then(below).is_some_and(ours)
     })
 }
 
@@ -149,6 +178,7 @@ pub fn rights(world: &World, provider: &SecretProvider) -> Vec<Right> {
         workload_mount: &workloads.mount,
         kv_mount: &vault.mounts.kv,
         prefix: &vault.path_prefix,
+        database_mount: vault.mounts.database.as_deref(),
         manage_mounts: vault.manage_mounts,
     });
     if workloads.method == WorkloadMethod::Kubernetes {

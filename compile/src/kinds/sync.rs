@@ -43,9 +43,7 @@ pub fn compile(world: &World, key: &Key, binding: &SecretBinding) -> Result<Opti
     };
     let provider = provider::find(world, &spec.provider_ref.name)?;
     let scopes = scopes(world, &spec.provider_ref.name, &key.namespace)?;
-    let secrets: Vec<SecretConfig> = spec
-        .secrets
-        .iter()
+    let secrets: Vec<SecretConfig> = pod::shown(binding)
         .map(|secret| pod::secret(secret.name.clone(), secret))
         .collect();
     check_paths(world, provider, key, binding)?;

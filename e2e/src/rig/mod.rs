@@ -5,6 +5,7 @@ mod audit;
 pub(crate) mod called;
 pub(crate) mod changing;
 pub(crate) mod chart;
+pub(crate) mod database;
 mod inside;
 pub(crate) mod manifest;
 pub(crate) mod program;
@@ -72,7 +73,7 @@ pub(crate) fn install_kinds(stage: &Stage) -> Result<()> {
         "kubectl apply --server-side --force-conflicts -f '{folder}'"
     ))?;
     // Helm takes over what says that it belongs to the release: a story may follow on this bed.
-    let crds = "customresourcedefinitions credentials.keystead.dev secretbindings.keystead.dev secretproviders.keystead.dev secretscopes.keystead.dev";
+    let crds = "customresourcedefinitions credentials.keystead.dev databaseconnections.keystead.dev databaseroles.keystead.dev secretbindings.keystead.dev secretproviders.keystead.dev secretscopes.keystead.dev";
     stage.ask(&format!(
         "kubectl label --overwrite {crds} app.kubernetes.io/managed-by=Helm"
     ))?;
@@ -129,20 +130,26 @@ metadata: {name: keystead-vault-reviewer, namespace: @id@}
             "stringData": {"token": reviewer},
         });
         self.apply(&secret.to_string())?;
-        let method = match self.method {
-            Method::Jwt => "jwt",
-            Method::Kubernetes => "kubernetes",
-        };
-        self.stage.ask(&format!(
-            "kubectl-keystead bootstrap --yes --cluster {id} --prefix {id} --operator-namespace {id} \
-             --operator-service-account {RELEASE} --operator-mount {id} --workload-method {method} --workload-mount {}",
-            self.mount()
-        ))?;
+        self.prepare_vault("")?;
         fs::write(
             self.path("operator.jwt"),
             self.service_account_token(id, RELEASE)?,
         )?;
         Ok(())
+    }
+
+    /// Has the command prepare Vault, with more arguments.
+    pub(crate) fn prepare_vault(&self, more: &str) -> Result<()> {
+        let (id, mount) = (&self.id, self.mount());
+        let method = match self.method {
+            Method::Jwt => "jwt",
+            Method::Kubernetes => "kubernetes",
+        };
+        let line = format!(
+            "kubectl-keystead bootstrap --yes --cluster {id} --prefix {id} --operator-namespace {id} \
+             --operator-service-account {RELEASE} --operator-mount {id} --workload-method {method} --workload-mount {mount} {more}"
+        );
+        self.stage.ask(line.trim_end()).map(drop)
     }
 
     // === names ===

@@ -1,6 +1,7 @@
 //! Vault's objects and the engine that applies them, against the real OpenBao: with the rights that
 //! the operator's policy gives and no others.
 
+mod databases;
 mod logins;
 mod others;
 mod values;
@@ -63,6 +64,13 @@ pub(super) fn tests() -> Vec<Test> {
             "engine: AppRoles and given tokens log in, and what is lacking is said",
             |stage| run(stage, logins::logins),
         ),
+        Test::on_databases(
+            "engine: database connections and roles settle, and users come and go",
+            |stage| run(stage, databases::objects),
+        ),
+        Test::on_databases("engine: a Redis has users of its own", |stage| {
+            run(stage, databases::redis)
+        }),
         Test::on_servers("engine: a Vault namespace is kept to", |stage| {
             run(stage, logins::namespace)
         }),
@@ -212,6 +220,7 @@ fn operator_policy<'a>(id: &'a str, kv: &'a str) -> OperatorPolicy<'a> {
         workload_mount: id,
         kv_mount: kv,
         prefix: id,
+        database_mount: Some(databases::MOUNT),
         manage_mounts: true,
     }
 }

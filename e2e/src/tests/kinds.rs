@@ -1,6 +1,7 @@
 //! The kinds against a real API server: it takes the definitions and every manifest we show, and
 //! refuses what can't work with a sentence that says what would.
 
+mod databases;
 mod refusals;
 mod table;
 
@@ -54,7 +55,14 @@ fn shown_manifests(stage: &Stage) -> Result<()> {
         let objects = accepted(stage, &space, &text).with_context(|| format!("{place} is not accepted"))?;
         kinds.extend(objects);
     }
-    for kind in ["SecretProvider", "SecretScope", "Credential", "SecretBinding"] {
+    for kind in [
+        "SecretProvider",
+        "SecretScope",
+        "Credential",
+        "SecretBinding",
+        "DatabaseConnection",
+        "DatabaseRole",
+    ] {
         ensure!(kinds.contains(kind), "no manifest of a {kind} is shown anywhere");
     }
     Ok(())

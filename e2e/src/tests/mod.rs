@@ -50,6 +50,15 @@ impl Test {
             run: Run::Bed(run),
         }
     }
+
+    /// A test that needs the databases of a bed with a node, and no pods.
+    fn on_databases(name: &'static str, run: fn(&Stage) -> Result<()>) -> Self {
+        Self {
+            name,
+            node: true,
+            run: Run::Databases(run),
+        }
+    }
 }
 
 /// How a test is run.
@@ -58,6 +67,8 @@ pub enum Run {
     Unit,
     /// Against the tests' bed.
     Bed(fn(&Stage) -> Result<()>),
+    /// The same, without our images on its node.
+    Databases(fn(&Stage) -> Result<()>),
     /// With a bed of its own.
     Alone(fn() -> Result<()>),
 }
@@ -177,7 +188,9 @@ fn on_a_bed(name: &str, tests: &[Test], report: &mut Report) -> Result<()> {
         timed(report, test.name, || match test.run {
             Run::Unit => unit_tests(),
             Run::Alone(run) => run(),
-            Run::Bed(run) => run(&stage).map_err(|error| with_evidence(&stage, &bed, &error)),
+            Run::Bed(run) | Run::Databases(run) => {
+                run(&stage).map_err(|error| with_evidence(&stage, &bed, &error))
+            }
         });
     }
     Ok(())

@@ -4,6 +4,7 @@ mod access;
 mod bindings;
 mod clash;
 mod credentials;
+mod databases;
 mod deletion;
 mod logins;
 pub(super) mod paths;
@@ -26,11 +27,28 @@ use crate::stage::Stage;
 /// The tests, the widest first.
 pub(super) fn tests() -> Vec<Test> {
     let test = |&(name, run)| Test::on_servers(name, run);
-    TESTS.iter().map(test).collect()
+    let with_databases = |&(name, run)| Test::on_databases(name, run);
+    let databases = DATABASES.iter().map(with_databases);
+    TESTS.iter().map(test).chain(databases).collect()
 }
 
 /// What holds, and the function that sees to it.
 type Named = (&'static str, fn(&Stage) -> Result<()>);
+
+const DATABASES: &[Named] = &[
+    (
+        "operator: accounts get the database users that bindings grant, each with its rights, as the page shows",
+        databases::users,
+    ),
+    (
+        "operator: a database host and statements that are not opened are refused",
+        databases::refused,
+    ),
+    (
+        "operator: a lost root password comes back as the page says",
+        databases::lost,
+    ),
+];
 
 const TESTS: &[Named] = &[
     (

@@ -1,5 +1,5 @@
-//! A deleted Credential: what it has in Vault goes as it declares, and then the finalizer. What can't
-//! be taken away is said, and never holds up a namespace for ever.
+//! A deleted object: what it has in Vault goes as it declares, and then the finalizer. What can't be taken
+//! away is said, and never holds up a namespace for ever.
 
 use super::Next;
 use super::credential::report;
@@ -9,20 +9,20 @@ use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::jiff::Timestamp;
 use keystead_cluster::{call, release};
 use keystead_compile::kinds::credential::{self, Fate, Removal};
-use keystead_compile::{Key, Problem};
+use keystead_compile::{Held, Key, Problem};
 use keystead_crds::Credential;
 use keystead_crds::condition::Reason;
 use keystead_crds::credential::CredentialStatus;
 use keystead_crds::names::RELEASE_ANNOTATION;
 use keystead_vault::object::Object;
-use kube::{Api, Resource as _};
+use kube::Api;
 use std::time::Duration;
 
 /// Reason of the event that says what is left behind.
 const LEFT_BEHIND: &str = "LeftBehind";
 
-/// What becomes of a deleted Credential.
-enum Outcome {
+/// What becomes of a deleted object.
+pub(super) enum Outcome {
     /// Nothing of it is left that should not be.
     Clean,
     /// It goes, though something may be left at a path, and why.
@@ -32,10 +32,29 @@ enum Outcome {
 }
 
 pub(super) async fn reconcile(context: &Context, key: &Key, object: &Credential) -> Result<Next, Problem> {
-    if !credential::is_held(object) {
+    if !object.is_held() {
         return Ok(Next::OnChange);
     }
-    let outcome = match clean(context, key, object).await {
+    let outcome = clean(context, key, object).await;
+    let Some(blocked) = conclude(context, key, object, outcome).await? else {
+        return Ok(Next::OnChange);
+    };
+    let before = object.status.clone().unwrap_or_default();
+    report(context, key, object, Some(&blocked), None, |basic| {
+        CredentialStatus { basic, ..before }
+    })
+    .await?;
+    Err(blocked)
+}
+
+/// Lets an object go when nothing of it is left that should not be. Answers why it can't go yet.
+pub(super) async fn conclude<K: Held>(
+    context: &Context,
+    key: &Key,
+    object: &K,
+    outcome: Outcome,
+) -> Result<Option<Problem>, Problem> {
+    let outcome = match outcome {
         Outcome::Blocked(path, problem) if is_overdue(context, key).await? => {
             let why = format!(
                 "namespace {} is being deleted and does not wait for ever: {problem}",
@@ -48,10 +67,10 @@ pub(super) async fn reconcile(context: &Context, key: &Key, object: &Credential)
     match outcome {
         Outcome::Clean => {}
         Outcome::LeftBehind(path, why) => tell(context, key, object, &path, &why).await,
-        Outcome::Blocked(path, why) => return block(context, key, object, &path, &why).await,
+        Outcome::Blocked(path, why) => return Ok(Some(blocked::<K>(key, &path, &why))),
     }
-    release::release(&context.client, key).await?;
-    Ok(Next::OnChange)
+    release::release::<K>(&context.client, key).await?;
+    Ok(None)
 }
 
 /// Takes away what it has in Vault, as far as that can be done.
@@ -95,36 +114,29 @@ async fn is_overdue(context: &Context, key: &Key) -> Result<bool, Problem> {
     }))
 }
 
-async fn tell(context: &Context, key: &Key, object: &Credential, path: &str, why: &Problem) {
+async fn tell<K: Held>(context: &Context, key: &Key, object: &K, path: &str, why: &Problem) {
     tracing::warn!(
+        kind = %K::kind(&()),
         namespace = key.namespace,
         name = key.name,
         path,
         %why,
-        "a deleted Credential goes without its values; they are left behind in Vault"
+        "a deleted object goes without what it has in Vault, which is left behind"
     );
-    let note = format!("deleted without its values, which are left behind in Vault at {path}: {why}");
+    let note = format!(
+        "deleted without its {}, which are left behind in Vault at {path}: {why}",
+        K::WHAT
+    );
     let regarding = object.object_ref(&());
     events::publish(&context.client, regarding, true, LEFT_BEHIND, &note).await;
 }
 
-async fn block(
-    context: &Context,
-    key: &Key,
-    object: &Credential,
-    path: &str,
-    why: &Problem,
-) -> Result<Next, Problem> {
+fn blocked<K: Held>(key: &Key, path: &str, why: &Problem) -> Problem {
     let Key { namespace, name } = key;
+    let (what, kind) = (K::WHAT, K::kind(&()).to_lowercase());
     let message = format!(
-        "its values at {path} can't be taken away yet: {why}. This is tried again; to let it go and leave them behind: \
-         kubectl annotate credential {name} -n {namespace} {RELEASE_ANNOTATION}=true"
+        "its {what} at {path} can't be taken away yet: {why}. This is tried again; to let it go and leave them behind: \
+         kubectl annotate {kind} {name} -n {namespace} {RELEASE_ANNOTATION}=true"
     );
-    let problem = Problem::new(Reason::CleanupBlocked, message);
-    let before = object.status.clone().unwrap_or_default();
-    report(context, key, object, Some(&problem), None, |basic| {
-        CredentialStatus { basic, ..before }
-    })
-    .await?;
-    Err(problem)
+    Problem::new(Reason::CleanupBlocked, message)
 }

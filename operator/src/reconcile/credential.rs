@@ -33,7 +33,7 @@ pub(super) async fn reconcile(context: &Arc<Context>, key: &Key) -> Result<Next,
         return pause(context, key, &object, problem).await;
     }
     // What is to go with the Credential is not written before that is sure.
-    finalizer::settle(&context.client, key, &object).await?;
+    finalizer::settle(&context.client, key, &*object).await?;
     let (compiled, fingerprint) = {
         let world = context.world();
         let compiled = credential::compile(&world, key, &object);

@@ -4,7 +4,9 @@ mod account;
 mod binding;
 mod cleanup;
 mod config_map;
+mod connection;
 mod credential;
+mod database_role;
 mod provider;
 mod scope;
 mod sync;
@@ -101,6 +103,8 @@ async fn dispatch(context: &Arc<Context>, unit: &Unit) -> Result<Next, Problem> 
         Unit::Provider(name) => provider::reconcile(context, name).await,
         Unit::Scope(name) => scope::reconcile(context, name).await,
         Unit::Credential(key) => credential::reconcile(context, key).await,
+        Unit::DatabaseConnection(key) => connection::reconcile(context, key).await,
+        Unit::DatabaseRole(key) => database_role::reconcile(context, key).await,
         Unit::Account(account) => account::reconcile(context, account).await,
         Unit::ConfigMap(key) => config_map::observe(context, key).await,
         Unit::Sync(key) => sync::reconcile(context, key).await,
@@ -121,9 +125,11 @@ fn retry(problem: &Problem) -> Next {
         | Reason::NeedsJwt
         | Reason::NotFound
         | Reason::NotPermitted
+        | Reason::NotRotated
         | Reason::NotYet
         | Reason::Paused
-        | Reason::Permitted => Next::After(jitter(RECHECK)),
+        | Reason::Permitted
+        | Reason::Rotated => Next::After(jitter(RECHECK)),
         Reason::CleanupBlocked
         | Reason::KubernetesError
         | Reason::Synced

@@ -1,12 +1,16 @@
 //! The typed objects that Keystead keeps in Vault. Each file reads, diffs, writes and deletes one
 //! kind; `engine` decides which of these happens.
 
+mod database;
 mod keys;
 mod kv;
 mod mount;
 mod policy;
 mod role;
 
+pub use database::{
+    Authority, DatabaseConnection, DatabaseRole, DatabaseServer, RoleKind, Root, SecretKey, Tls,
+};
 pub use keys::SigningKeys;
 pub use kv::{Adoption, Deletion, KvSecret, Owner, ValueRef, ValueStore};
 pub use mount::{Mount, MountKind};
@@ -18,6 +22,10 @@ use std::fmt;
 /// One thing in Vault, as it should be.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Object {
+    /// A connection of the database engine.
+    DatabaseConnection(DatabaseConnection),
+    /// A role of the database engine.
+    DatabaseRole(DatabaseRole),
     /// Values of one service at one scope.
     KvSecret(KvSecret),
     /// A secret engine.
@@ -33,6 +41,10 @@ pub enum Object {
 impl fmt::Display for Object {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::DatabaseConnection(found) => {
+                write!(f, "database connection {}/{}", found.mount, found.name)
+            }
+            Self::DatabaseRole(role) => write!(f, "database role {}/{}", role.mount, role.name),
             Self::KvSecret(secret) => write!(f, "values {}", secret.path),
             Self::Mount(mount) => write!(f, "mount {}", mount.path),
             Self::Policy(policy) => write!(f, "policy {}", policy.name),

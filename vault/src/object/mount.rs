@@ -20,14 +20,24 @@ pub struct Mount {
 /// What can be mounted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum MountKind {
+    /// The database engine.
+    Database,
     /// The KV engine, version 2.
     Kv2,
 }
 
 impl MountKind {
-    const fn engine(self) -> (&'static str, &'static str) {
+    /// Whether it is what is mounted somewhere.
+    pub(crate) fn is(self, engine: &str, version: &str) -> bool {
+        let (own, needed) = self.engine();
+        own == engine && needed.is_none_or(|needed| needed == version)
+    }
+
+    /// Its type, and its version where it has several.
+    const fn engine(self) -> (&'static str, Option<&'static str>) {
         match self {
-            Self::Kv2 => ("kv", "2"),
+            Self::Database => ("database", None),
+            Self::Kv2 => ("kv", Some("2")),
         }
     }
 }
@@ -35,7 +45,8 @@ impl MountKind {
 impl fmt::Display for MountKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (engine, version) = self.engine();
-        write!(f, "{engine} version {version}")
+        f.write_str(engine)?;
+        version.map_or(Ok(()), |version| write!(f, " version {version}"))
     }
 }
 
@@ -56,18 +67,16 @@ impl Mount {
             let detail = format!("{} is mounted", self.kind);
             return Ok(Planned::new(Action::Create, vec![detail]));
         };
-        let (engine, version) = self.kind.engine();
         let there = found.options.and_then(|mut options| options.remove("version"));
-        if found.engine == engine && there.as_deref() == Some(version) {
+        let there = there.as_deref().unwrap_or("1");
+        if self.kind.is(&found.engine, there) {
             return Ok(Planned::default());
         }
         Err(Error::Conflict {
             object: format!("a mount at {}", self.path),
             owner: format!(
-                "it is {} version {}, and {} is needed",
-                found.engine,
-                there.as_deref().unwrap_or("1"),
-                self.kind
+                "it is {} version {there}, and {} is needed",
+                found.engine, self.kind
             ),
         })
     }
@@ -76,7 +85,7 @@ impl Mount {
         let (engine, version) = self.kind.engine();
         let body = json!({
             "type": engine,
-            "options": { "version": version },
+            "options": version.map(|version| json!({ "version": version })),
             "description": "Mounted by Keystead",
         });
         client.write(&self.api(), &body).await

@@ -11,6 +11,7 @@ use kube::core::Selector;
 pub fn fits(spec: &SecretBindingSpec) -> Result<(), Problem> {
     let wrong = selector(spec)
         .or_else(|| files(spec))
+        .or_else(|| roles(spec))
         .or_else(|| keys(spec))
         .or_else(|| template::inline(spec));
     wrong.map_or(Ok(()), |message| Err(Problem::new(Reason::Invalid, message)))
@@ -52,6 +53,23 @@ fn keys(spec: &SecretBindingSpec) -> Option<String> {
     })
 }
 
+/// What a DatabaseRole gives is shown by nobody: whoever takes it keeps its lease.
+fn roles(spec: &SecretBindingSpec) -> Option<String> {
+    let files = spec.files.iter().filter_map(|file| {
+        let secret = file.secret.as_ref()?;
+        Some((format!("spec.files[{}]", file.path), secret))
+    });
+    let env = spec.env.iter();
+    let env = env.map(|env| (format!("spec.env[{}]", env.name), &env.secret));
+    files.chain(env).find_map(|(place, name)| {
+        let secret = spec.secrets.iter().find(|secret| secret.name == *name)?;
+        secret.database_role.as_ref()?;
+        Some(format!(
+            "{place}.secret: {name} is a databaseRole, which files and variables can't show: the application takes a user from Vault itself, and keeps its lease"
+        ))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,7 +80,7 @@ mod tests {
         let mut spec = json!({
             "providerRef": {"name": "p"},
             "serviceAccounts": ["web"],
-            "secrets": [{"name": "crm", "service": "hubspot", "keys": ["api_key"]}, {"name": "db", "service": "db"}],
+            "secrets": [{"name": "crm", "service": "hubspot", "keys": ["api_key"]}, {"name": "db", "service": "db"}, {"name": "users", "databaseRole": "orders"}],
         });
         spec.as_object_mut()
             .unwrap()
@@ -94,6 +112,14 @@ mod tests {
             (
                 json!({"files": [template("{{ secret('hr').url }}")]}),
                 "spec.files[t].template: line 1: secret(\"hr\") must be the name of an entry of spec.secrets",
+            ),
+            (
+                env("users", "password"),
+                "spec.env[KEY].secret: users is a databaseRole, which files and variables can't show",
+            ),
+            (
+                json!({"files": [template("{{ secret('users').password }}")]}),
+                "secret(\"users\") must be the name of an entry of spec.secrets",
             ),
             (
                 env("crm", "url"),

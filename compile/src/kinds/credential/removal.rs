@@ -1,11 +1,11 @@
 //! What a deleted Credential leaves in Vault.
 
 use super::{owner, path, place};
-use crate::{Key, Problem, World, pause};
+use crate::{Held as _, Key, Problem, World, pause};
 use keystead_crds::Credential;
 use keystead_crds::condition::Reason;
 use keystead_crds::credential::DeletionPolicy;
-use keystead_crds::names::{FINALIZER, RELEASE_ANNOTATION};
+use keystead_crds::names::RELEASE_ANNOTATION;
 use keystead_vault::object::{Adoption, Deletion, KvSecret};
 use kube::ResourceExt as _;
 use std::collections::BTreeMap;
@@ -36,18 +36,13 @@ pub struct Removal {
     pub deletion: Deletion,
 }
 
-/// Whether a Credential carries our finalizer.
-pub fn is_held(credential: &Credential) -> bool {
-    credential.finalizers().iter().any(|name| name == FINALIZER)
-}
-
 /// What becomes of a deleted Credential's values.
 pub fn fate(world: &World, key: &Key, credential: &Credential) -> Fate {
     let written = credential.status.as_ref().and_then(|status| status.path.clone());
     if credential.spec.deletion_policy == DeletionPolicy::Retain {
         return written.map_or(Fate::Nothing, Fate::Retained);
     }
-    if !is_held(credential) {
+    if !credential.is_held() {
         return Fate::Nothing;
     }
     let left_behind = |why| match written {

@@ -22,10 +22,11 @@ pub(super) fn both_ways(stage: &Stage) -> Result<()> {
         ])?;
         let all = run_here(rig, "validate", "")?.ends(0)?;
         let sections = [
-            "Kinds         4/4",
+            "Kinds         6/6",
             "Providers     ",
             "Scopes        2/2",
             "Credentials   1/1",
+            "Databases     0/0",
             "Bindings      1/1",
             "Webhook       5/5",
             "0 failed, 0 not checked.",

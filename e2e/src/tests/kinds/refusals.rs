@@ -42,8 +42,8 @@ pub(super) fn created(stage: &Stage) -> Result<()> {
 pub(super) fn changed(stage: &Stage) -> Result<()> {
     install_kinds(stage)?;
     let id = unique("fixed")?;
-    let [provider, _, company, credential, _] = good();
-    let mut objects = [provider, company, credential];
+    let [provider, _, company, credential, _, connection, dynamic, _] = good();
+    let mut objects = [provider, company, credential, connection, dynamic];
     for object in &mut objects {
         object["metadata"]["name"] = json!(id);
     }
@@ -64,6 +64,11 @@ pub(super) fn changed(stage: &Stage) -> Result<()> {
         ("secretscope", "/spec/id", "another"),
         ("credential", "/spec/scopeRef/name", "another"),
         ("credential", "/spec/service", "another"),
+        ("databaseconnection", "/spec/providerRef/name", "another"),
+        ("databaseconnection", "/spec/plugin", "Redis"),
+        ("databaseconnection", "/spec/database", "another"),
+        ("databaseconnection", "/spec/username", "another"),
+        ("databaserole", "/spec/connectionRef/name", "another"),
     ] {
         let patch = json!([{"op": "add", "path": pointer, "value": value}]);
         let line =

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::databases;
+
 /// A good manifest, what makes it bad (a JSON pointer and what to put there; null takes the field
 /// away), and what the refusal must say: the field, and what would be right.
 pub(super) type Row = (fn() -> Value, &'static str, Value, &'static str, &'static str);
@@ -9,18 +11,35 @@ pub(super) type Row = (fn() -> Value, &'static str, Value, &'static str, &'stati
 const SEGMENT: &str = "must be one path segment";
 
 /// What the bad manifests are made of.
-pub(super) fn good() -> [Value; 5] {
-    [provider(), global(), company(), credential(), binding()]
+pub(super) fn good() -> [Value; 8] {
+    let [connection, dynamic, fixed] = databases::good();
+    [
+        provider(),
+        global(),
+        company(),
+        credential(),
+        binding(),
+        connection,
+        dynamic,
+        fixed,
+    ]
 }
 
 /// The whole table.
 pub(super) fn rows() -> Vec<Row> {
-    [provider_rows(), scope_rows(), credential_rows(), binding_rows()].concat()
+    [
+        provider_rows(),
+        scope_rows(),
+        credential_rows(),
+        binding_rows(),
+        databases::rows(),
+    ]
+    .concat()
 }
 
 // === what is good ===
 
-fn provider() -> Value {
+pub(super) fn provider() -> Value {
     json!({
         "apiVersion": "keystead.dev/v1alpha1", "kind": "SecretProvider", "metadata": {"name": "good"},
         "spec": {
@@ -239,7 +258,7 @@ fn binding_rows() -> Vec<Row> {
     let from = |name: &str, key: &str| json!({"configMapKeyRef": {"name": name, "key": key}});
     let twice = "Duplicate value";
     let interval = "refreshInterval must be between 1s and 24h";
-    let one = "a secret needs exactly one of service and path";
+    let one = "a secret needs exactly one of service, path and databaseRole";
     let hubspot = json!({"name": "hubspot", "service": "hubspot"});
     let file = json!({"path": "a", "format": "Dotenv", "secret": "hubspot"});
     let variable = json!({"name": "A", "secret": "hubspot", "key": "k"});

@@ -1,13 +1,14 @@
-//! What a provider needs to be mounted in its Vault: the KV engine, and the pods' auth method with the
+//! What a provider needs to be mounted in its Vault: the engines, and the pods' auth method with the
 //! cluster's signing keys.
 
 use crate::context::Context;
 use keystead_cluster::Values;
 use keystead_cluster::keys::{self, Published};
 use keystead_compile::Problem;
+use keystead_compile::kinds::provider;
 use keystead_crds::SecretProvider;
 use keystead_crds::condition::Reason;
-use keystead_crds::provider::{VaultConnection, WorkloadMethod};
+use keystead_crds::provider::WorkloadMethod;
 use keystead_vault::engine::{self, Action};
 use keystead_vault::mounted::{self, Mounted};
 use keystead_vault::object::{Mount, MountKind, Object, SigningKeys};
@@ -21,10 +22,12 @@ pub(super) async fn check(
     object: &SecretProvider,
 ) -> Result<Option<String>, Problem> {
     let (vault, workloads) = (&object.spec.vault, &object.spec.workload_auth);
-    if vault.manage_mounts {
-        mount(context, client, vault).await?;
-    } else {
-        engine_is_there(client, &vault.mounts.kv).await?;
+    for mounted in provider::mounts(object) {
+        if vault.manage_mounts {
+            mount(context, client, mounted).await?;
+        } else {
+            engine_is_there(client, &mounted).await?;
+        }
     }
     if workloads.method == WorkloadMethod::Kubernetes {
         return Ok(None);
@@ -36,17 +39,14 @@ pub(super) async fn check(
     Ok(Some(found.accessor))
 }
 
-/// Mounts the KV engine where it is missing.
-async fn mount(context: &Context, client: &Client, vault: &VaultConnection) -> Result<(), Problem> {
-    let path = vault.mounts.kv.clone();
-    let object = Object::Mount(Mount {
-        path,
-        kind: MountKind::Kv2,
-    });
+/// Mounts an engine where it is missing.
+async fn mount(context: &Context, client: &Client, mount: Mount) -> Result<(), Problem> {
+    let field = field(&mount);
+    let object = Object::Mount(mount);
     let applied = engine::apply(client, &Values::new(&context.client), &object).await;
     let applied = applied.map_err(|error| {
         let problem = Problem::from(error);
-        Problem::new(problem.reason, format!("spec.vault.mounts.kv: {problem}"))
+        Problem::new(problem.reason, format!("spec.{field}: {problem}"))
     })?;
     if applied.action != Action::Unchanged {
         tracing::info!(%object, "mounted a secret engine in Vault");
@@ -54,14 +54,23 @@ async fn mount(context: &Context, client: &Client, vault: &VaultConnection) -> R
     Ok(())
 }
 
-/// Holds that somebody else has mounted the KV engine.
-async fn engine_is_there(client: &Client, path: &str) -> Result<(), Problem> {
+/// Holds that somebody else has mounted an engine.
+async fn engine_is_there(client: &Client, mount: &Mount) -> Result<(), Problem> {
     let missing = "there is no such secret engine in Vault, or the operator's policy does not know it; run kubectl keystead bootstrap, or let the operator mount it (spec.vault.manageMounts)";
-    let found = find(client, "vault.mounts.kv", path, missing).await?;
-    found.check_kv2().map_err(|why| {
-        let message = format!("spec.vault.mounts.kv: {path} is {why}");
+    let field = field(mount);
+    let found = find(client, field, &mount.path, missing).await?;
+    found.check(mount.kind).map_err(|why| {
+        let message = format!("spec.{field}: {} is {why}", mount.path);
         Problem::new(Reason::Conflict, message)
     })
+}
+
+/// The field that names an engine.
+const fn field(mount: &Mount) -> &'static str {
+    match mount.kind {
+        MountKind::Database => "vault.mounts.database",
+        MountKind::Kv2 => "vault.mounts.kv",
+    }
 }
 
 /// A mount that a field of the spec names.

@@ -5,7 +5,9 @@ use super::{Request, Verdict};
 use keystead_compile::admit::{self, Admit, Findings};
 use keystead_compile::{Problem, World};
 use keystead_crds::condition::Reason;
-use keystead_crds::{Credential, SecretBinding, SecretProvider, SecretScope};
+use keystead_crds::{
+    Credential, DatabaseConnection, DatabaseRole, SecretBinding, SecretProvider, SecretScope,
+};
 use kube::Resource;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -25,6 +27,8 @@ pub(super) fn decide(world: Option<&World>, request: &Request) -> Verdict {
         "SecretProvider" => look::<SecretProvider>(world, request),
         "Credential" => look::<Credential>(world, request),
         "SecretBinding" => look::<SecretBinding>(world, request),
+        "DatabaseConnection" => look::<DatabaseConnection>(world, request),
+        "DatabaseRole" => look::<DatabaseRole>(world, request),
         "SecretScope" => look::<SecretScope>(world, request),
         _ => Verdict::allow(),
     }

@@ -1,0 +1,164 @@
+//! `DatabaseConnection` → a connection of Vault's database engine.
+
+use super::mount;
+use crate::kinds::provider;
+use crate::{Key, Problem, World};
+use keystead_crds::condition::Reason;
+use keystead_crds::database::{DatabasePlugin, default_port};
+use keystead_crds::names::ROOT_PASSWORD_ANNOTATION;
+use keystead_crds::provider::{DatabaseHost, DatabaseTls};
+use keystead_crds::{DatabaseConnection, SecretProvider};
+use keystead_vault::hcl::is_plain_segment;
+use keystead_vault::name::Letter;
+use keystead_vault::object::{
+    Authority, DatabaseConnection as Connection, DatabaseServer, Root, SecretKey, Tls,
+};
+use kube::ResourceExt as _;
+
+/// What there should be in Vault.
+pub fn compile(world: &World, key: &Key, object: &DatabaseConnection) -> Result<Connection, Problem> {
+    let spec = &object.spec;
+    let provider = provider::find(world, &spec.provider_ref.name)?;
+    provider::admit(world, provider, &key.namespace)?;
+    check(object)?;
+    let opened = open(world, provider, &key.namespace, &spec.host)?;
+    let prefix = provider::prefix(world, provider);
+    let names = world.database_roles_of(key).map(|(role, _)| role);
+    Ok(Connection {
+        mount: mount(provider)?.to_owned(),
+        name: prefix.name(Letter::DatabaseConnection, &key.namespace, &key.name),
+        server: match spec.plugin {
+            DatabasePlugin::PostgreSql => DatabaseServer::PostgreSql {
+                database: spec.database.clone().unwrap_or_default(),
+                // All its roles are of its namespace.
+                prefix: prefix.name(Letter::DatabaseRole, &key.namespace, ""),
+            },
+            DatabasePlugin::Redis => DatabaseServer::Redis,
+            DatabasePlugin::Valkey => DatabaseServer::Valkey,
+        },
+        host: spec.host.clone(),
+        port: spec.port.unwrap_or_else(|| default_port(spec.plugin)),
+        tls: tls(provider, spec.plugin, opened)?,
+        username: spec.username.clone(),
+        password: SecretKey {
+            namespace: key.namespace.clone(),
+            name: spec.root_password_ref.name.clone(),
+            key: spec.root_password_ref.key.clone(),
+        },
+        rotate: spec.rotate_root,
+        root: root(object),
+        allowed_roles: names
+            .map(|role| prefix.name(Letter::DatabaseRole, &role.namespace, &role.name))
+            .collect(),
+    })
+}
+
+/// What a deleted one leaves in Vault, by its name.
+pub fn removal(world: &World, key: &Key, object: &DatabaseConnection) -> Result<Connection, Problem> {
+    let provider = provider::find(world, &object.spec.provider_ref.name)?;
+    let name = provider::prefix(world, provider).name(Letter::DatabaseConnection, &key.namespace, &key.name);
+    Ok(Connection {
+        mount: mount(provider)?.to_owned(),
+        name,
+        server: DatabaseServer::Redis,
+        host: object.spec.host.clone(),
+        port: 0,
+        tls: Tls::Off,
+        username: object.spec.username.clone(),
+        password: SecretKey {
+            namespace: String::new(),
+            name: String::new(),
+            key: String::new(),
+        },
+        rotate: false,
+        root: root(object),
+        allowed_roles: Vec::new(),
+    })
+}
+
+/// What asks for the given password to be sent once more. What was followed before asks for nothing.
+pub fn asked(object: &DatabaseConnection) -> Option<&String> {
+    let status = object.status.as_ref();
+    let followed = status.and_then(|status| status.root_password.as_ref());
+    let asked = object.annotations().get(ROOT_PASSWORD_ANNOTATION);
+    asked.filter(|asked| Some(*asked) != followed)
+}
+
+fn root(object: &DatabaseConnection) -> Root {
+    let rotated = object
+        .status
+        .as_ref()
+        .is_some_and(|status| status.root_rotated_at.is_some());
+    match (asked(object), rotated) {
+        (Some(_), _) => Root::Again,
+        (None, true) => Root::Rotated,
+        (None, false) => Root::Given,
+    }
+}
+
+/// What becomes part of a URL means itself there. The API server sees to it at apply.
+fn check(object: &DatabaseConnection) -> Result<(), Problem> {
+    let spec = &object.spec;
+    let wrong = if !is_plain_segment(&spec.host) {
+        "spec.host must be a host name or an IPv4 address"
+    } else if !spec.database.as_deref().is_none_or(is_plain_segment) {
+        "spec.database must be letters, digits, '-', '_' and '.'"
+    } else if spec.database.is_none() && spec.plugin == DatabasePlugin::PostgreSql {
+        "spec.database is needed for PostgreSQL"
+    } else {
+        return Ok(());
+    };
+    Err(Problem::new(Reason::Invalid, wrong))
+}
+
+/// What the provider says of a host, if it opens it to the namespace. Its own name counts before a wildcard.
+fn open<'a>(
+    world: &World,
+    provider: &'a SecretProvider,
+    namespace: &str,
+    host: &str,
+) -> Result<&'a DatabaseHost, Problem> {
+    let hosts = &provider.spec.databases.hosts;
+    let below = |pattern: &str| {
+        pattern
+            .strip_prefix('*')
+            .is_some_and(|domain| host.ends_with(domain))
+    };
+    let named = hosts.iter().filter(|entry| entry.host == host);
+    let mut fitting = named.chain(hosts.iter().filter(|entry| below(&entry.host)));
+    let open = fitting.find(|entry| world.selects(&entry.namespaces, namespace));
+    open.ok_or_else(|| {
+        Problem::new(
+            Reason::NotPermitted,
+            format!(
+                "spec.host: SecretProvider {} does not open the database host {host} to namespace {namespace}: \
+                 its spec.databases.hosts needs an entry for this host whose namespaces select this one",
+                provider.name_any()
+            ),
+        )
+    })
+}
+
+fn tls(provider: &SecretProvider, plugin: DatabasePlugin, host: &DatabaseHost) -> Result<Tls, Problem> {
+    let authority = match plugin {
+        DatabasePlugin::PostgreSql => Some(host.ca_file.clone().map_or(Authority::System, Authority::File)),
+        DatabasePlugin::Redis | DatabasePlugin::Valkey => host.ca_bundle.clone().map(Authority::Bundle),
+    };
+    match host.tls {
+        DatabaseTls::Off => Ok(Tls::Off),
+        DatabaseTls::Unverified => Ok(Tls::Unverified),
+        DatabaseTls::Verified => authority.map(Tls::Verified).ok_or_else(|| {
+            Problem::new(
+                Reason::Invalid,
+                format!(
+                    "SecretProvider {}: spec.databases.hosts[{}] needs a caBundle: Vault's plugins for Redis and Valkey trust no other",
+                    provider.name_any(),
+                    host.host
+                ),
+            )
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,216 @@
+//! A DatabaseConnection: what Vault knows of the server, its root password, and its status.
+
+use super::cleanup::{self, Outcome};
+use super::{Next, kubernetes, resync};
+use crate::context::Context;
+use crate::queue::Unit;
+use crate::status::{self, Finding};
+use crate::watch::Declared as _;
+use crate::{affected, finalizer};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+use keystead_compile::fingerprint::of_database;
+use keystead_compile::kinds::database::connection;
+use keystead_compile::{Held as _, Key, Problem, pause};
+use keystead_crds::DatabaseConnection;
+use keystead_crds::common::BasicStatus;
+use keystead_crds::condition::{ROOT_ROTATED, Reason};
+use keystead_crds::database::ConnectionStatus;
+use keystead_crds::names::{RELEASE_ANNOTATION, ROOT_PASSWORD_ANNOTATION};
+use keystead_vault::object::{Deletion, Object, Root};
+use kube::{Api, ResourceExt as _};
+use std::sync::Arc;
+
+pub(super) async fn reconcile(context: &Arc<Context>, key: &Key) -> Result<Next, Problem> {
+    let Some(object) = served(context, key) else {
+        return Ok(Next::OnChange);
+    };
+    let provider = &object.spec.provider_ref.name;
+    let paused = pause::check(&context.world(), &*object, provider);
+    if object.metadata.deletion_timestamp.is_some() {
+        return farewell(context, key, &object, paused).await;
+    }
+    let before = object.status.clone().unwrap_or_default();
+    if let Err(problem) = paused {
+        report(context, key, &object, Some(&problem), None, |basic| {
+            ConnectionStatus { basic, ..before }
+        })
+        .await?;
+        return Err(problem);
+    }
+    finalizer::settle(&context.client, key, &*object).await?;
+    let (compiled, roles) = {
+        let world = context.world();
+        let roles = world.database_roles_of(key).map(|(role, _)| role.name.clone());
+        (
+            connection::compile(&world, key, &object),
+            roles.collect::<Vec<_>>(),
+        )
+    };
+    let outcome = match compiled {
+        Ok(mut compiled) => {
+            let applied = context
+                .apply(provider, &Object::DatabaseConnection(compiled.clone()))
+                .await;
+            let now = Time(Timestamp::now());
+            let known = before
+                .root_rotated_at
+                .clone()
+                .filter(|_| compiled.root == Root::Rotated);
+            let rotated = compiled.rotate.then(|| known.clone().unwrap_or(now)).or(known);
+            // As it will be compiled the next time.
+            compiled.root = if rotated.is_some() {
+                Root::Rotated
+            } else {
+                Root::Given
+            };
+            let compiled = Object::DatabaseConnection(compiled);
+            let fingerprint = of_database(&context.world(), provider, &compiled);
+            applied.map(|_| (rotated, fingerprint.map(|found| found.to_string())))
+        }
+        Err(problem) => Err(problem),
+    };
+    let (problem, status) = match outcome {
+        Ok((root_rotated_at, fingerprint)) => {
+            let status = ConnectionStatus {
+                basic: BasicStatus {
+                    fingerprint,
+                    ..BasicStatus::default()
+                },
+                root_rotated_at,
+                root_password: object.annotations().get(ROOT_PASSWORD_ANNOTATION).cloned(),
+                roles,
+            };
+            (None, status)
+        }
+        Err(problem) => (Some(problem), before.clone()),
+    };
+    let findings = [rotation(&object, &status)];
+    let findings = problem.is_none().then_some(&findings[..]);
+    let news = status.roles != before.roles;
+    report(context, key, &object, problem.as_ref(), findings, |basic| {
+        let fingerprint = problem
+            .is_none()
+            .then(|| status.basic.fingerprint.clone())
+            .flatten();
+        let basic = BasicStatus { fingerprint, ..basic };
+        ConnectionStatus { basic, ..status }
+    })
+    .await?;
+    if news {
+        // They wait for it.
+        for unit in affected::by_database_connection(&context.world(), key) {
+            if unit != Unit::DatabaseConnection(key.clone()) {
+                context.queue.push(unit);
+            }
+        }
+    }
+    problem.map_or_else(|| Ok(Next::After(resync(context))), Err)
+}
+
+/// A connection that is there and this operator's, if its provider is done with itself.
+fn served(context: &Context, key: &Key) -> Option<Arc<DatabaseConnection>> {
+    let world = context.world();
+    let object = world.database_connection(key)?;
+    let provider = &object.spec.provider_ref.name;
+    let waits = world.is_foreign(provider) || context.waits_for(&world, provider);
+    (!waits).then(|| Arc::clone(object))
+}
+
+/// Who knows the root password.
+fn rotation(object: &DatabaseConnection, status: &ConnectionStatus) -> Finding {
+    let spec = &object.spec;
+    let (user, secret) = (&spec.username, &spec.root_password_ref.name);
+    let (holds, reason, message) = match &status.root_rotated_at {
+        Some(_) => (
+            true,
+            Reason::Rotated,
+            format!(
+                "Vault has given {user} a password that nobody else knows; Secret {secret} is of no use any more and can be deleted"
+            ),
+        ),
+        None => (
+            false,
+            Reason::NotRotated,
+            format!("spec.rotateRoot is false: whoever reads Secret {secret} can log in as {user}"),
+        ),
+    };
+    Finding {
+        type_: ROOT_ROTATED,
+        holds,
+        reason,
+        message,
+        warns: false,
+    }
+}
+
+/// Goes when its roles are gone: their users could not be taken away without it.
+async fn farewell(
+    context: &Context,
+    key: &Key,
+    object: &DatabaseConnection,
+    paused: Result<(), Problem>,
+) -> Result<Next, Problem> {
+    if !object.is_held() {
+        return Ok(Next::OnChange);
+    }
+    let (removal, role) = {
+        let world = context.world();
+        let role = world
+            .database_roles_of(key)
+            .next()
+            .map(|(role, _)| role.name.clone());
+        (connection::removal(&world, key, object), role)
+    };
+    let asked = object.annotations().get(RELEASE_ANNOTATION);
+    let outcome = match (removal, role) {
+        (Err(why), _) => Outcome::LeftBehind("an unknown path".into(), why),
+        (Ok(found), _) if asked.is_some_and(|value| value == "true") => {
+            let why = format!("the annotation {RELEASE_ANNOTATION} asks for it");
+            let place = Object::DatabaseConnection(found).to_string();
+            Outcome::LeftBehind(place, Problem::new(Reason::CleanupBlocked, why))
+        }
+        (Ok(found), Some(role)) => {
+            let why = format!("DatabaseRole {role} still names it: delete it first");
+            let place = Object::DatabaseConnection(found).to_string();
+            Outcome::Blocked(place, Problem::new(Reason::CleanupBlocked, why))
+        }
+        (Ok(found), None) => {
+            let found = Object::DatabaseConnection(found);
+            let provider = &object.spec.provider_ref.name;
+            let removed = match paused {
+                Ok(()) => context.remove(provider, &found, Deletion::Delete).await,
+                Err(paused) => Err(paused),
+            };
+            match removed {
+                Ok(()) => Outcome::Clean,
+                Err(why) => Outcome::Blocked(found.to_string(), why),
+            }
+        }
+    };
+    let Some(blocked) = cleanup::conclude(context, key, object, outcome).await? else {
+        return Ok(Next::OnChange);
+    };
+    let before = object.status.clone().unwrap_or_default();
+    report(context, key, object, Some(&blocked), None, |basic| {
+        ConnectionStatus { basic, ..before }
+    })
+    .await?;
+    Err(blocked)
+}
+
+async fn report(
+    context: &Context,
+    key: &Key,
+    object: &DatabaseConnection,
+    problem: Option<&Problem>,
+    findings: Option<&[Finding]>,
+    build: impl FnOnce(BasicStatus) -> ConnectionStatus,
+) -> Result<(), Problem> {
+    let api = Api::namespaced(context.client.clone(), &key.namespace);
+    let written = status::report(context, api, object, problem, findings, build).await;
+    if let Some(new) = written.map_err(|error| kubernetes(&error))? {
+        DatabaseConnection::remember(&mut context.world_mut(), key, new);
+    }
+    Ok(())
+}

@@ -1,0 +1,132 @@
+//! A role: by what statements Vault makes users, or whose password it rotates.
+
+use super::{differences, fields};
+use crate::client::Client;
+use crate::engine::{Action, Planned};
+use crate::error::Error;
+use serde_json::{Map, Value, json};
+use std::time::Duration;
+
+/// A role as it should be.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct DatabaseRole {
+    /// Path of the database engine.
+    pub mount: String,
+    /// Name.
+    pub name: String,
+    /// Name of its connection.
+    pub connection: String,
+    /// What it does.
+    pub kind: RoleKind,
+}
+
+/// What a role does.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum RoleKind {
+    /// Makes a user for each who asks.
+    Dynamic {
+        /// How a user is made.
+        creation: Vec<String>,
+        /// How it is taken away; the plugin's own way where there are none.
+        revocation: Vec<String>,
+        /// Life of a user between renewals.
+        default_ttl: Duration,
+        /// Longest life of a user.
+        max_ttl: Duration,
+    },
+    /// Rotates the password of a user that is there, for all who ask.
+    Static {
+        /// The user.
+        username: String,
+        /// How often.
+        rotation_period: Duration,
+    },
+}
+
+impl DatabaseRole {
+    /// Where who may use the role reads what it gives.
+    pub fn credentials(&self) -> String {
+        let folder = match self.kind {
+            RoleKind::Dynamic { .. } => "creds",
+            RoleKind::Static { .. } => "static-creds",
+        };
+        format!("{}/{folder}/{}", self.mount, self.name)
+    }
+
+    pub(crate) async fn plan(&self, client: &Client) -> Result<Planned, Error> {
+        let Some(found) = self.read(client).await? else {
+            let detail = match &self.kind {
+                RoleKind::Dynamic { .. } => format!("makes users by {}", self.connection),
+                RoleKind::Static { username, .. } => {
+                    format!(
+                        "rotates the password of {username} by {}, at once",
+                        self.connection
+                    )
+                }
+            };
+            return Ok(Planned::new(Action::Create, vec![detail]));
+        };
+        let details = differences(&self.fields(), &found);
+        Ok(if details.is_empty() {
+            Planned::default()
+        } else {
+            Planned::new(Action::Change, details)
+        })
+    }
+
+    pub(crate) async fn is_there(&self, client: &Client) -> Result<bool, Error> {
+        Ok(self.read(client).await?.is_some())
+    }
+
+    async fn read(&self, client: &Client) -> Result<Option<Map<String, Value>>, Error> {
+        client.read_optional(&self.path()).await
+    }
+
+    pub(crate) async fn write(&self, client: &Client) -> Result<(), Error> {
+        client.write(&self.path(), &Value::Object(self.fields())).await
+    }
+
+    /// Takes it away, after all users that it made: their leases could not be told from others' later.
+    pub(crate) async fn delete(&self, client: &Client) -> Result<(), Error> {
+        if matches!(self.kind, RoleKind::Dynamic { .. }) {
+            let leases = format!("sys/leases/revoke-prefix/{}", self.credentials());
+            client.write(&leases, &json!({ "sync": true })).await?;
+        }
+        client.delete(&self.path()).await
+    }
+
+    fn path(&self) -> String {
+        let folder = match self.kind {
+            RoleKind::Dynamic { .. } => "roles",
+            RoleKind::Static { .. } => "static-roles",
+        };
+        format!("{}/{folder}/{}", self.mount, self.name)
+    }
+
+    /// What we set, in the form in which Vault answers it.
+    fn fields(&self) -> Map<String, Value> {
+        let connection = &self.connection;
+        fields(match &self.kind {
+            RoleKind::Dynamic {
+                creation,
+                revocation,
+                default_ttl,
+                max_ttl,
+            } => json!({
+                "db_name": connection,
+                "creation_statements": creation,
+                "revocation_statements": revocation,
+                "default_ttl": default_ttl.as_secs(),
+                "max_ttl": max_ttl.as_secs(),
+            }),
+            RoleKind::Static {
+                username,
+                rotation_period,
+            } => json!({
+                "db_name": connection,
+                "username": username,
+                "rotation_period": rotation_period.as_secs(),
+            }),
+        })
+    }
+}
