@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use nix::mount::{MntFlags, umount2};
 use nix::sys::signal::Signal;
 
-use super::process::{self, Process};
+use super::process::{self, Process, Registry};
 use super::{Bed, lock, state_folder, state_root};
 use crate::{ui, wait};
 
@@ -83,9 +83,12 @@ pub(super) fn sweep(state: &Path) -> Result<()> {
 
 /// Servers, shims and what runs in containers.
 fn processes(state: &Path) -> Vec<Process> {
+    // Databases write their titles over the mark; what they started ends with them.
+    let servers = Registry::new(state).servers().into_iter();
+    let servers = servers.map(|(_, server)| server).filter(|server| server.alive());
     // Containers outlive their shims, and know nothing of the mark.
-    process::marked(state)
-        .into_iter()
+    servers
+        .chain(process::marked(state))
         .chain(members(&control_groups(state)))
         .collect()
 }
