@@ -3,6 +3,7 @@
 pub(super) mod gate;
 pub(super) mod modes;
 mod places;
+mod reports;
 mod rollout;
 mod shapes;
 mod told;
@@ -70,6 +71,10 @@ const TESTS: &[Named] = &[
     (
         "pods: no container of a rollout under a changing secret starts without its file or its variable",
         rollout::under_change,
+    ),
+    (
+        "pods: one that waits says why in an event, and when it waits no more; no event shows a value",
+        reports::told,
     ),
 ];
 
