@@ -20,6 +20,9 @@ const SAID: [&str; 2] = ["/cargo", "/keystead"];
 const USER: &str = "65532:65532";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// What the linker leaves out.
+const LAYOUT: &str = "e2e/src/programs/no-unwinding.ld";
+
 /// Where the images are written unless somebody says otherwise.
 pub const FOLDER: &str = "target/images";
 
@@ -102,8 +105,9 @@ pub fn cli() -> Result<PathBuf> {
 /// where the program is.
 pub fn build(package: &str) -> Result<PathBuf> {
     let mut step = Step::begin(format_args!("building {package} for a release"));
+    let script = format!("link-arg=-Wl,-T,{}", root()?.join(LAYOUT).display());
     let arguments = [
-        "build",
+        "rustc",
         "--release",
         "--locked",
         "--target",
@@ -112,6 +116,14 @@ pub fn build(package: &str) -> Result<PathBuf> {
         package,
         "--bin",
         package,
+        "--",
+        "-C",
+        "link-arg=-Wl,--no-eh-frame-hdr",
+        "-C",
+        &script,
+        // The addresses of a static program that the kernel places anywhere, in a bit each.
+        "-C",
+        "link-arg=-Wl,-z,pack-relative-relocs",
     ];
     let flags = flags()?;
     let prepare = |cargo: &mut Command| {

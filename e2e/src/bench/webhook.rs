@@ -71,7 +71,16 @@ pub fn bench(options: &Options) -> Result<()> {
             for _ in 0..options.runs.max(1) {
                 interrupt::check()?;
                 operator.check()?;
-                let (answers, worst) = asking.run(connections)?;
+                let before = Usage::of(&operator)?.cpu;
+                let (answers, worst, all) = asking.run(connections)?;
+                let each = 1e6 * (Usage::of(&operator)?.cpu - before) / all;
+                let used = Measure {
+                    row: row.clone(),
+                    title: "the operator's CPU for each".to_owned(),
+                    unit: "µs",
+                    bound: None,
+                };
+                report.add(used, each);
                 report.add(
                     measure(&row, "answers", "/s", Limit::AtLeast(rate), peer_rate),
                     answers,
@@ -177,9 +186,10 @@ impl Asking {
         Ok(asking)
     }
 
-    /// Answers a second over so many connections, and the slowest hundredth in milliseconds.
-    fn run(&self, connections: usize) -> Result<(f64, f64)> {
-        let hands = || -> Result<Vec<Vec<Duration>>> {
+    /// Answers a second over so many connections, the slowest hundredth in milliseconds, and how many answers
+    /// there were with those that were not counted.
+    fn run(&self, connections: usize) -> Result<(f64, f64, f64)> {
+        let hands = || -> Result<Vec<(u32, Vec<Duration>)>> {
             thread::scope(|scope| {
                 let hands: Vec<_> = (0..connections).map(|_| scope.spawn(|| self.hand())).collect();
                 hands
@@ -188,25 +198,28 @@ impl Asking {
                     .collect()
             })
         };
-        let mut took: Vec<Duration> = hands()?.concat();
+        let (warm, took): (Vec<u32>, Vec<Vec<Duration>>) = hands()?.into_iter().unzip();
+        let mut took = took.concat();
         took.sort_unstable();
         let slowest = took.get(took.len() * 99 / 100).context("there were no answers")?;
         let count = f64::from(u32::try_from(took.len())?);
-        Ok((count / COUNTED.as_secs_f64(), 1000.0 * slowest.as_secs_f64()))
+        let all = count + f64::from(warm.iter().sum::<u32>());
+        Ok((count / COUNTED.as_secs_f64(), 1000.0 * slowest.as_secs_f64(), all))
     }
 
-    /// One connection: how long each answer took.
-    fn hand(&self) -> Result<Vec<Duration>> {
+    /// One connection: how many answers came before any was counted, and how long each other took.
+    fn hand(&self) -> Result<(u32, Vec<Duration>)> {
         let mut connection = self.connect()?;
-        let warm = Instant::now() + WARM;
-        while Instant::now() < warm {
+        let (counted, mut warm) = (Instant::now() + WARM, 0);
+        while Instant::now() < counted {
             connection.ask(&self.request)?;
+            warm += 1;
         }
         let (end, mut took) = (Instant::now() + COUNTED, Vec::new());
         loop {
             let began = Instant::now();
             if began >= end {
-                return Ok(took);
+                return Ok((warm, took));
             }
             connection.ask(&self.request)?;
             took.push(began.elapsed());
