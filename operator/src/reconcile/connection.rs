@@ -17,7 +17,7 @@ use keystead_crds::common::BasicStatus;
 use keystead_crds::condition::{ROOT_ROTATED, Reason};
 use keystead_crds::database::ConnectionStatus;
 use keystead_crds::names::{RELEASE_ANNOTATION, ROOT_PASSWORD_ANNOTATION};
-use keystead_vault::object::{Deletion, Object, Root};
+use keystead_vault::object::{DatabaseConnection as Connection, Deletion, Object, Root};
 use kube::{Api, ResourceExt as _};
 use std::sync::Arc;
 
@@ -38,74 +38,77 @@ pub(super) async fn reconcile(context: &Arc<Context>, key: &Key) -> Result<Next,
         .await?;
         return Err(problem);
     }
-    finalizer::settle(&context.client, key, &*object).await?;
     let (compiled, roles) = {
         let world = context.world();
         let roles = world.database_roles_of(key).map(|(role, _)| role.name.clone());
-        (
-            connection::compile(&world, key, &object),
-            roles.collect::<Vec<_>>(),
-        )
+        let compiled = connection::compile(&world, key, &object);
+        (compiled, roles.collect::<Vec<_>>())
     };
     let outcome = match compiled {
-        Ok(mut compiled) => {
-            let applied = context
-                .apply(provider, &Object::DatabaseConnection(compiled.clone()))
-                .await;
-            let now = Time(Timestamp::now());
-            let known = before
-                .root_rotated_at
-                .clone()
-                .filter(|_| compiled.root == Root::Rotated);
-            let rotated = compiled.rotate.then(|| known.clone().unwrap_or(now)).or(known);
-            // As it will be compiled the next time.
-            compiled.root = if rotated.is_some() {
-                Root::Rotated
-            } else {
-                Root::Given
-            };
-            let compiled = Object::DatabaseConnection(compiled);
-            let fingerprint = of_database(&context.world(), provider, &compiled);
-            applied.map(|_| (rotated, fingerprint.map(|found| found.to_string())))
-        }
+        Ok(compiled) => apply(context, key, &object, compiled).await,
         Err(problem) => Err(problem),
     };
-    let (problem, status) = match outcome {
-        Ok((root_rotated_at, fingerprint)) => {
-            let status = ConnectionStatus {
-                basic: BasicStatus {
-                    fingerprint,
-                    ..BasicStatus::default()
-                },
-                root_rotated_at,
-                root_password: object.annotations().get(ROOT_PASSWORD_ANNOTATION).cloned(),
-                roles,
-            };
-            (None, status)
-        }
-        Err(problem) => (Some(problem), before.clone()),
+    let (status, problem) = match outcome {
+        Ok(status) => (ConnectionStatus { roles, ..status }, None),
+        Err(problem) => (before.clone(), Some(problem)),
     };
     let findings = [rotation(&object, &status)];
     let findings = problem.is_none().then_some(&findings[..]);
-    let news = status.roles != before.roles;
+    let has_news = status.roles != before.roles;
     report(context, key, &object, problem.as_ref(), findings, |basic| {
-        let fingerprint = problem
-            .is_none()
-            .then(|| status.basic.fingerprint.clone())
-            .flatten();
+        let fingerprint = status.basic.fingerprint.clone().filter(|_| problem.is_none());
         let basic = BasicStatus { fingerprint, ..basic };
         ConnectionStatus { basic, ..status }
     })
     .await?;
-    if news {
+    if has_news {
         // They wait for it.
-        for unit in affected::by_database_connection(&context.world(), key) {
-            if unit != Unit::DatabaseConnection(key.clone()) {
-                context.queue.push(unit);
-            }
-        }
+        let units = affected::by_database_connection(&context.world(), key);
+        let own = Unit::DatabaseConnection(key.clone());
+        let others = units.into_iter().filter(|unit| *unit != own);
+        others.for_each(|unit| context.queue.push(unit));
     }
     problem.map_or_else(|| Ok(Next::After(resync(context))), Err)
+}
+
+/// Makes it so in Vault. Answers what is known then, but for the roles.
+async fn apply(
+    context: &Context,
+    key: &Key,
+    object: &DatabaseConnection,
+    mut compiled: Connection,
+) -> Result<ConnectionStatus, Problem> {
+    let provider = &object.spec.provider_ref.name;
+    // What is to go with it is not written before that is sure.
+    finalizer::settle(&context.client, key, object).await?;
+    context
+        .apply(provider, &Object::DatabaseConnection(compiled.clone()))
+        .await?;
+    let status = object.status.as_ref();
+    let known = status.and_then(|status| status.root_rotated_at.clone());
+    let known = known.filter(|_| compiled.root == Root::Rotated);
+    let root_rotated_at = if compiled.rotate {
+        known.or_else(|| Some(Time(Timestamp::now())))
+    } else {
+        known
+    };
+    // As it will be compiled the next time.
+    compiled.root = if root_rotated_at.is_some() {
+        Root::Rotated
+    } else {
+        Root::Given
+    };
+    let compiled = Object::DatabaseConnection(compiled);
+    let fingerprint = of_database(&context.world(), provider, &compiled);
+    Ok(ConnectionStatus {
+        basic: BasicStatus {
+            fingerprint: fingerprint.map(|found| found.to_string()),
+            ..BasicStatus::default()
+        },
+        root_rotated_at,
+        root_password: object.annotations().get(ROOT_PASSWORD_ANNOTATION).cloned(),
+        roles: Vec::new(),
+    })
 }
 
 /// A connection that is there and this operator's, if its provider is done with itself.

@@ -34,7 +34,6 @@ pub(super) async fn reconcile(context: &Arc<Context>, key: &Key) -> Result<Next,
         .await?;
         return Err(problem);
     }
-    finalizer::settle(&context.client, key, &*object).await?;
     let (compiled, allowed) = {
         let world = context.world();
         let compiled = role::compile(&world, key, &object);
@@ -44,6 +43,8 @@ pub(super) async fn reconcile(context: &Arc<Context>, key: &Key) -> Result<Next,
         // The connection's reconcile queues this one.
         Ok((_, false)) => return Ok(Next::OnChange),
         Ok((compiled, true)) => {
+            // What is to go with it is not written before that is sure.
+            finalizer::settle(&context.client, key, &*object).await?;
             let path = compiled.credentials();
             let compiled = Object::DatabaseRole(compiled);
             let fingerprint = of_database(&context.world(), &provider, &compiled);
