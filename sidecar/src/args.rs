@@ -1,6 +1,7 @@
 //! The command line, small enough to be read by hand: a parser would cost memory in every pod.
 
 use crate::exec;
+use crate::files::FilePath;
 use std::ffi::OsString;
 
 /// How to call the program.
@@ -10,9 +11,10 @@ usage: keystead-sidecar COMMAND
   run      write the pod's secrets and keep them current, until SIGTERM
   wait     return when the secrets are there, after 5 s at most (the postStart hook)
   gate     return when the secrets are there (an init container)
-  exec [--restart] -- COMMAND [ARGUMENT…]
+  exec [--restart] [--signal SIGNAL=FILE]… -- COMMAND [ARGUMENT…]
            start a command with the pod's variables, when they are there; its exit code is kept.
-           --restart starts it anew when a value changes
+           --restart starts it anew when a value changes, --signal SIGHUP=hubspot.env sends it a signal
+           when that file does
   version  print the version
 
 Everything else comes from the environment; the webhook sets it.
@@ -50,6 +52,9 @@ pub enum Error {
     /// Nothing to start.
     #[error("exec needs a command: exec [--restart] -- COMMAND [ARGUMENT…]")]
     NoCommand,
+    /// Not a signal and a file.
+    #[error("unexpected {0:?} after --signal: expected a signal and a file, such as SIGHUP=hubspot.env")]
+    NoSignal(String),
     /// Something after the command.
     #[error("unexpected {argument:?} after {command}: what it takes is below")]
     Unexpected {
@@ -86,11 +91,12 @@ impl Command {
 
 /// What follows `exec`. The `--` is needed: what follows it is somebody else's, options and all.
 fn exec_options(mut words: impl Iterator<Item = OsString>) -> Result<exec::Options, Error> {
-    let mut restart = false;
+    let (mut restart, mut signals) = (false, Vec::new());
     loop {
         match words.next() {
             Some(word) if word == "--" => break,
             Some(word) if word == "--restart" => restart = true,
+            Some(word) if word == "--signal" => signals.push(signal(words.next())?),
             Some(word) => {
                 return Err(Error::Unexpected {
                     command: "exec".to_owned(),
@@ -104,7 +110,21 @@ fn exec_options(mut words: impl Iterator<Item = OsString>) -> Result<exec::Optio
     if command.is_empty() {
         return Err(Error::NoCommand);
     }
-    Ok(exec::Options { command, restart })
+    Ok(exec::Options {
+        command,
+        restart,
+        signals,
+    })
+}
+
+/// `SIGHUP=hubspot.env`
+fn signal(word: Option<OsString>) -> Result<exec::Wanted, Error> {
+    let word = word.unwrap_or_default().to_string_lossy().into_owned();
+    let wanted = word.split_once('=').and_then(|(signal, file)| {
+        let (signal, file) = (signal.parse().ok()?, FilePath::parse(file).ok()?);
+        Some(exec::Wanted { signal, file })
+    });
+    wanted.ok_or(Error::NoSignal(word))
 }
 
 #[cfg(test)]
@@ -128,7 +148,11 @@ mod tests {
     fn what_exec_starts_is_left_as_it_is() {
         let exec = |restart, command: &[&str]| {
             let command = command.iter().map(OsString::from).collect();
-            Ok(Command::Exec(exec::Options { command, restart }))
+            Ok(Command::Exec(exec::Options {
+                command,
+                restart,
+                signals: Vec::new(),
+            }))
         };
         assert_eq!(parse("exec -- web"), exec(false, &["web"]));
         assert_eq!(
@@ -144,6 +168,34 @@ mod tests {
                 .unwrap_err()
                 .contains("unexpected \"web\" after exec")
         );
+    }
+
+    #[test]
+    fn a_signal_is_for_a_file() {
+        let Ok(Command::Exec(exec)) =
+            parse("exec --signal SIGHUP=a/b.env --restart --signal SIGUSR1=c -- web")
+        else {
+            panic!("not read");
+        };
+        let wanted: Vec<String> = exec
+            .signals
+            .iter()
+            .map(|wanted| {
+                format!(
+                    "{}={}",
+                    wanted.signal,
+                    AsRef::<std::path::Path>::as_ref(&wanted.file).display()
+                )
+            })
+            .collect();
+        assert_eq!(wanted, ["SIGHUP=a/b.env", "SIGUSR1=c"]);
+        for wrong in ["SIGHUP", "HUP=a", "SIGHUP=../a", "SIGHUP=", "=a"] {
+            let error = parse(&format!("exec --signal {wrong} -- web")).unwrap_err();
+            let expected = format!(
+                "unexpected {wrong:?} after --signal: expected a signal and a file, such as SIGHUP=hubspot.env"
+            );
+            assert_eq!(error, expected);
+        }
     }
 
     #[test]

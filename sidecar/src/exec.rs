@@ -6,6 +6,7 @@ mod child;
 mod handed;
 mod program;
 mod signals;
+mod told;
 pub(crate) mod variables;
 
 pub(crate) use self::program::install;
@@ -13,6 +14,8 @@ pub(crate) use self::program::install;
 use self::child::{Child, code_of};
 use self::handed::Handed;
 use self::signals::{Signals, is_end};
+use self::told::Told;
+use crate::files::FilePath;
 use nix::sys::signal::Signal;
 use std::ffi::OsString;
 use std::io;
@@ -33,6 +36,17 @@ pub struct Options {
     pub command: Vec<OsString>,
     /// Whether it is started anew when a value changes.
     pub restart: bool,
+    /// By which signal it is told that a file has changed.
+    pub signals: Vec<Wanted>,
+}
+
+/// A signal that tells of a file.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Wanted {
+    /// Which signal.
+    pub signal: Signal,
+    /// Which file, relative to the volume.
+    pub file: FilePath,
 }
 
 /// Why the command does not run.
@@ -89,9 +103,11 @@ pub async fn run(files: &Path, options: &Options) -> Result<u8, Error> {
             signal = signals.next_end() => return Ok(code_of(signal)),
             handed = Handed::awaited(files) => handed?,
         };
+        // Before it starts: what changes from now on it may not have read.
+        let told = Told::new(files, &options.signals);
         let child = Child::start(&options.command, handed.variables.expose())?;
         let changed = changed(files, &handed, options.restart);
-        if let End::Code(code) = attend(&child, &mut signals, changed).await {
+        if let End::Code(code) = attend(&child, &mut signals, told, changed).await {
             return Ok(code);
         }
     }
@@ -106,7 +122,12 @@ enum End {
 }
 
 /// Serves the command until it has ended.
-async fn attend(child: &Child, signals: &mut Signals, changed: impl Future<Output = ()>) -> End {
+async fn attend(
+    child: &Child,
+    signals: &mut Signals,
+    mut told: Told<'_>,
+    changed: impl Future<Output = ()>,
+) -> End {
     let mut changed = std::pin::pin!(changed);
     let mut deadline: Option<Instant> = None;
     let mut asked = false;
@@ -128,6 +149,7 @@ async fn attend(child: &Child, signals: &mut Signals, changed: impl Future<Outpu
                 child.send(Signal::SIGTERM);
                 deadline = Some(Instant::now() + RESTART_GRACE);
             }
+            news = told.next(), if deadline.is_none() => news.into_iter().for_each(|signal| child.send(signal)),
             () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() && !asked => {
                 child.send(Signal::SIGKILL);
                 deadline = Some(Instant::now() + RESTART_GRACE);

@@ -64,7 +64,7 @@ pub fn plan(pod: &Pod<'_>, secrets: PodSecrets, settings: &Settings) -> Result<V
     let way = Way::of(&secrets);
     let place = pod.place(way.first);
     admit(pod, &secrets, way)?;
-    on_change::settle(pod, &mut secrets.config, way)?;
+    let signals = on_change::settle(pod, &mut secrets, way)?;
 
     let mut patch = Patch::default();
     let variables = variables(&secrets, way);
@@ -77,7 +77,8 @@ pub fn plan(pod: &Pod<'_>, secrets: PodSecrets, settings: &Settings) -> Result<V
         let mounts = vec![sidecar::files_mount(files, true)];
         patch.append(&at, "volumeMounts", container.has_mounts(), mounts);
         if let (true, Some(command)) = (way.execs(), container.command()) {
-            patch.add(format!("{at}/command"), way.start(files, command));
+            let signals = signals.get(&*container.name).map(Vec::as_slice).unwrap_or_default();
+            patch.add(format!("{at}/command"), way.start(files, command, signals));
         }
     }
     let volumes = sidecar::volumes(&secrets.audience);

@@ -3,12 +3,20 @@
 
 use super::pod::{Container, Pod};
 use super::way::Way;
-use super::{Refusal, sidecar};
-use keystead_crds::sidecar::{Config, OnChange};
+use super::{PodSecrets, Refusal, served, sidecar};
+use keystead_crds::sidecar::OnChange;
+use std::collections::BTreeMap;
 
-/// Puts the containers of signals into the config, or says why somebody could not be told.
-pub(super) fn settle(pod: &Pod<'_>, config: &mut Config, way: Way) -> Result<(), Refusal> {
-    for file in &mut config.files {
+/// By container, the signals that its command's parent sends, each with its file: `SIGHUP=hubspot.env`.
+pub(super) type Signals = BTreeMap<String, Vec<String>>;
+
+/// Puts the containers of signals into the config, or says why somebody could not be told. Where our program
+/// starts a container's command it sends the signal, too, and the sidecar need not.
+pub(super) fn settle(pod: &Pod<'_>, secrets: &mut PodSecrets, way: Way) -> Result<Signals, Refusal> {
+    let mut signals = Signals::new();
+    let served = served::all(pod, pod.place(way.first), &secrets.shape);
+    let started: Vec<&str> = served.map(|(_, container)| &*container.name).collect();
+    for file in &mut secrets.config.files {
         let refused = |why: String| {
             Refusal(format!(
                 "onChange of the SecretBinding's file {}: {why}",
@@ -24,9 +32,16 @@ pub(super) fn settle(pod: &Pod<'_>, config: &mut Config, way: Way) -> Result<(),
                 ));
             }
             Some(OnChange::Signal { name, container }) => {
-                let found = receiver(pod, container.as_deref());
-                let found = found.map_err(|why| refused(format!("{} {why}", name.as_str())))?;
-                *container = Some(found.name.to_string());
+                let refused = |why| refused(format!("{} {why}", name.as_str()));
+                let found = receiver(pod, container.as_deref()).map_err(refused)?;
+                if way.execs() && started.contains(&&*found.name) {
+                    let signal = format!("{}={}", name.as_str(), file.path);
+                    signals.entry(found.name.to_string()).or_default().push(signal);
+                    file.on_change = None;
+                } else {
+                    reaches(pod, found).map_err(refused)?;
+                    *container = Some(found.name.to_string());
+                }
             }
             Some(OnChange::Http { port, .. }) if pod.has_host_network() => {
                 return Err(refused(format!(
@@ -37,18 +52,11 @@ pub(super) fn settle(pod: &Pod<'_>, config: &mut Config, way: Way) -> Result<(),
             Some(OnChange::Http { .. }) | None => {}
         }
     }
-    Ok(())
+    Ok(signals)
 }
 
 /// The container that gets a signal, or why none can.
 fn receiver<'a, 'p>(pod: &'a Pod<'p>, wanted: Option<&str>) -> Result<&'a Container<'p>, String> {
-    if !pod.shares_processes() {
-        let remedy =
-            "set shareProcessNamespace: true in the pod's spec, or ask for a call instead (onChange.http)";
-        return Err(format!(
-            "can't reach a container whose processes are its own: {remedy}"
-        ));
-    }
     // Others end before files change.
     let running: Vec<&Container<'_>> = pod.running_containers().collect();
     let names = running
@@ -65,12 +73,23 @@ fn receiver<'a, 'p>(pod: &'a Pod<'p>, wanted: Option<&str>) -> Result<&'a Contai
             ));
         }
     };
-    let found = found.ok_or_else(|| {
+    found.ok_or_else(|| {
         let wanted = wanted.unwrap_or_default();
         format!("is for container {wanted}, which this pod does not have: it has {names}")
-    })?;
+    })
+}
+
+/// Whether the sidecar may signal the container's processes, or why not.
+fn reaches(pod: &Pod<'_>, found: &Container<'_>) -> Result<(), String> {
+    if !pod.shares_processes() {
+        let remedy = "set shareProcessNamespace: true in the pod's spec, or ask for a call instead (onChange.http), or let \
+                      Keystead start its command (sidecar.mode: Exec)";
+        return Err(format!(
+            "can't reach a container whose processes are its own: {remedy}"
+        ));
+    }
     if sidecar::shares_user(pod, found) {
-        return Ok(found);
+        return Ok(());
     }
     Err(format!(
         "may only be sent to processes of the sidecar's own user: set one runAsUser other than 0 for all of the \

@@ -68,12 +68,17 @@ impl Way {
         self.start != Start::Kubelet
     }
 
-    /// The command that starts this one, in a container that has its files there.
-    pub(super) fn start(self, files: &str, command: &[Text<'_>]) -> Value {
+    /// The command that starts this one, in a container that has its files there, and has it signalled so
+    /// (`SIGHUP=hubspot.env`).
+    pub(super) fn start(self, files: &str, command: &[Text<'_>], signals: &[String]) -> Value {
         let program = format!("{files}/{}", names::PROGRAM_FILE);
         let anew = (self.start == Start::ExecAnew).then(|| json!("--restart"));
         let before = [json!(program), json!("exec")].into_iter().chain(anew);
+        let signals = signals
+            .iter()
+            .flat_map(|signal| [json!("--signal"), json!(signal)]);
         before
+            .chain(signals)
             .chain([json!("--")])
             .chain(command.iter().map(|text| json!(**text)))
             .collect()

@@ -90,7 +90,8 @@ fn a_signal_that_can_not_arrive_is_refused_with_what_would_help() {
         (
             alone(json!(null)),
             None,
-            "set shareProcessNamespace: true in the pod's spec",
+            "set shareProcessNamespace: true in the pod's spec, or ask for a call instead (onChange.http), or let Keystead \
+             start its command (sidecar.mode: Exec)",
         ),
         (
             alone(json!(false)),
@@ -127,6 +128,40 @@ fn a_signal_that_can_not_arrive_is_refused_with_what_would_help() {
         );
         assert!(said.contains(wanted), "{said}");
     }
+}
+
+#[test]
+fn a_command_that_our_program_starts_is_signalled_by_it() {
+    let mut secrets = secrets();
+    secrets.defaults.mode.value = SidecarMode::Exec;
+    let mut more = file(signal(Some("web")));
+    more.path = "more.conf".to_owned();
+    secrets.config.files = vec![file(signal(Some("web"))), more];
+    let with = |command: &str| json!({"name": command, "image": "i", "command": [command]});
+    let pod = json!({"metadata": {}, "spec": {"containers": [with("web"), with("other")]}});
+    let pod = patched(&pod, &plan(&pod, secrets.clone(), &settings()).unwrap());
+    let exec = ["/keystead/.keystead", "exec"];
+    let signals = ["--signal", "SIGHUP=app.conf", "--signal", "SIGHUP=more.conf"];
+    let containers = &pod["spec"]["containers"];
+    let expected: Vec<&str> = exec.into_iter().chain(signals).chain(["--", "web"]).collect();
+    assert_eq!(containers[0]["command"], json!(expected));
+    assert_eq!(containers[1]["command"], json!([exec[0], exec[1], "--", "other"]));
+    assert!(
+        config(&pod).files.iter().all(|file| file.on_change.is_none()),
+        "nobody tells it twice"
+    );
+
+    // One that stands before ours is started as it was, so it can only be signalled as in other modes.
+    secrets.defaults.first.value = false;
+    let mut mesh = with("mesh");
+    mesh["restartPolicy"] = json!("Always");
+    secrets.config.files = vec![file(signal(Some("mesh")))];
+    let pod = json!({"metadata": {}, "spec": {"containers": [with("web")], "initContainers": [mesh]}});
+    let said = plan(&pod, secrets, &settings()).unwrap_err().to_string();
+    assert!(
+        said.contains("can't reach a container whose processes are its own"),
+        "{said}"
+    );
 }
 
 #[test]
