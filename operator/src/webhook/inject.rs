@@ -77,7 +77,10 @@ pub fn plan(pod: &Pod<'_>, secrets: PodSecrets, settings: &Settings) -> Result<V
         let mounts = vec![sidecar::files_mount(files, true)];
         patch.append(&at, "volumeMounts", container.has_mounts(), mounts);
         if let (true, Some(command)) = (way.execs(), container.command()) {
-            let signals = signals.get(&*container.name).map(Vec::as_slice).unwrap_or_default();
+            let signals = signals
+                .get(&*container.name)
+                .map(Vec::as_slice)
+                .unwrap_or_default();
             patch.add(format!("{at}/command"), way.start(files, command, signals));
         }
     }

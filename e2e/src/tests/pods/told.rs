@@ -1,4 +1,5 @@
-//! A signal on the real node: found by container, and sent by a sidecar of the same user.
+//! A signal on the real node: found by container, and sent by a sidecar of the same user, or by the command's
+//! parent where Keystead starts it.
 
 use anyhow::Result;
 
@@ -17,36 +18,46 @@ pub(super) fn signalled(stage: &Stage) -> Result<()> {
         let webhook = Webhook::new(rig)?;
         rig.ready(&[&binding_in_shop("web")])?;
         webhook.refuses(
-            &pod("").replace("shareProcessNamespace: true", "shareProcessNamespace: false"),
+            &pod("alone", "", ""),
             "onChange of the SecretBinding's file hubspot.env: SIGHUP can't reach a container whose processes are its own",
         )?;
 
         // One container has another group than the sidecar; the other has the same, and sees no token all the same.
-        rig.apply(&pod(", runAsGroup: 3000"))?;
+        let shares = "  shareProcessNamespace: true\n";
+        rig.apply(&pod("told", shares, ", runAsUser: 1000, runAsGroup: 3000"))?;
+        // Nothing is shared here, and the image says who runs.
+        let mode = "  annotations: {keystead.dev/sidecar-mode: Exec}\n";
+        let started = pod("started", "", "").replace("spec:\n", &format!("{mode}spec:\n"));
+        rig.apply(&started)?;
         let ready = "--for=condition=Ready --timeout=60s";
-        rig.ask(&format!("kubectl -n @id@-shop wait pod told {ready}"))?;
+        rig.ask(&format!("kubectl -n @id@-shop wait pod told started {ready}"))?;
         let other = credential("shop", "hubspot", "global", "hubspot", &value("api_key", "other"));
         rig.apply(&other)?;
-        let logs = |container: &str| format!("kubectl -n {}-shop logs told -c {container}", rig.id);
+        let logs =
+            |pod: &str, container: &str| format!("kubectl -n {}-shop logs {pod} -c {container}", rig.id);
         let wanted = "ready 0\ntold API_KEY='other'";
-        rig.stage.until(
-            "the application has its signal and the new file",
-            &logs("app"),
-            |said| said == wanted,
-        )?;
-        rig.stage
-            .until("nobody else has one", &logs("other"), |said| said == "ready 0")
-            .map(drop)
+        for pod in ["told", "started"] {
+            rig.stage.until(
+                "the application has its signal and the new file",
+                &logs(pod, "app"),
+                |said| said == wanted,
+            )?;
+            rig.stage
+                .until("nobody else has one", &logs(pod, "other"), |said| {
+                    said == "ready 0"
+                })?;
+        }
+        Ok(())
     })
 }
 
 /// Two containers that say when they are told something; what a person runs beside is not the container's own.
-fn pod(more: &str) -> String {
+fn pod(name: &str, shares: &str, context: &str) -> String {
     let says = r#"trap "echo told \$(cat /keystead/hubspot.env)" HUP; sleep 9999 & echo ready $(cat /proc/[0-9]*/root/keystead-token/vault 2>/dev/null | wc -c); while :; do wait; done"#;
-    let container = |name: &str, more: &str| {
+    let container = |name: &str, context: &str| {
         format!(
             "  - {{name: {name}, image: {TEST_IMAGE}, imagePullPolicy: IfNotPresent, command: [/bin/sh, -c, '{says}'], \
-             securityContext: {{runAsUser: 1000{more}}}}}\n"
+             securityContext: {{allowPrivilegeEscalation: false{context}}}}}\n"
         )
     };
     format!(
@@ -54,14 +65,23 @@ fn pod(more: &str) -> String {
 ---
 apiVersion: v1
 kind: Pod
-metadata: {{name: told, namespace: @id@-shop, labels: {{keystead.dev/inject: 'true'}}}}
+metadata:
+  name: {name}
+  namespace: @id@-shop
+  labels: {{keystead.dev/inject: 'true'}}
 spec:
   serviceAccountName: web
-  shareProcessNamespace: true
   terminationGracePeriodSeconds: 1
-  containers:
+{shares}  containers:
 {}{}",
-        container("app", more),
-        container("other", "")
+        container("app", context),
+        container(
+            "other",
+            if shares.is_empty() {
+                ""
+            } else {
+                ", runAsUser: 1000"
+            }
+        )
     )
 }
