@@ -3,16 +3,13 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
-use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::{ClientConnection, StreamOwned};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -22,6 +19,7 @@ use super::{leave, new_servers, program, size};
 use crate::args::BenchProgram as Options;
 use crate::bed::Bed;
 use crate::rig::chart::{RELEASE, configure, webhook_arguments};
+use crate::rig::https::Https;
 use crate::rig::manifest::{account, binding_of, credential, global, namespace, value};
 use crate::rig::program::{Program, free_port};
 use crate::rig::{self, Method, Rig};
@@ -46,8 +44,6 @@ const ROWS: [(usize, f64, f64, [&str; 2]); 2] = [
 /// How long each run asks without being counted, and then counted.
 const WARM: Duration = Duration::from_millis(500);
 const COUNTED: Duration = Duration::from_secs(3);
-/// The longest that one answer may take.
-const DEADLINE: Duration = Duration::from_secs(10);
 /// About how long the pod is.
 const POD: usize = 5000;
 
@@ -143,10 +139,7 @@ fn start(rig: &Rig<'_>, program: &std::path::Path, port: u16) -> Result<Program>
 
 /// Who asks, as the API server would.
 struct Asking {
-    bed: Bed,
-    port: u16,
-    tls: Arc<ClientConfig>,
-    server: ServerName<'static>,
+    https: Https,
     request: Vec<u8>,
 }
 
@@ -154,25 +147,14 @@ impl Asking {
     fn new(rig: &Rig<'_>, bed: &Bed, port: u16) -> Result<Self> {
         let ca = rig.ask("kubectl -n @id@ get secret keystead-webhook-tls -o 'jsonpath={.data.ca\\.crt}'")?;
         let ca = BASE64.decode(ca.trim()).context("the CA is base64")?;
-        let mut roots = RootCertStore::empty();
-        for certificate in CertificateDer::pem_slice_iter(&ca) {
-            roots.add(certificate.context("the CA is PEM")?)?;
-        }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let https = Https::new(bed, "127.0.0.1", port, format!("{RELEASE}.{}.svc", rig.id), &ca)?;
         let review = review(&format!("{}-shop", rig.id))?;
         let head = format!(
             "POST /inject/pod HTTP/1.1\r\nHost: {RELEASE}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
             review.len()
         );
         let asking = Self {
-            bed: bed.clone(),
-            port,
-            tls: Arc::new(tls),
-            server: ServerName::try_from(format!("{RELEASE}.{}.svc", rig.id))?,
+            https,
             request: [head.into_bytes(), review].concat(),
         };
         let answer = thread::scope(|scope| scope.spawn(|| asking.connect()?.ask(&asking.request)).join());
@@ -227,13 +209,7 @@ impl Asking {
     }
 
     fn connect(&self) -> Result<Connection> {
-        // The network is a thread's own.
-        self.bed.enter()?;
-        let stream = TcpStream::connect(("127.0.0.1", self.port))?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(DEADLINE))?;
-        let tls = ClientConnection::new(Arc::clone(&self.tls), self.server.clone())?;
-        Ok(Connection(BufReader::new(StreamOwned::new(tls, stream))))
+        Ok(Connection(BufReader::new(self.https.connect()?)))
     }
 }
 

@@ -6,6 +6,7 @@ pub(crate) mod called;
 pub(crate) mod changing;
 pub(crate) mod chart;
 pub(crate) mod database;
+pub(crate) mod https;
 mod inside;
 pub(crate) mod manifest;
 pub(crate) mod program;

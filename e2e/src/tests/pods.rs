@@ -76,6 +76,10 @@ const TESTS: &[Named] = &[
         "pods: one that waits says why in an event, and when it waits no more; no event shows a value",
         reports::told,
     ),
+    (
+        "pods: nobody but a pod itself reports on it, and not without end",
+        reports::refused,
+    ),
 ];
 
 fn selected(stage: &Stage) -> Result<()> {

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use serde_json::json;
 
-use super::{binding_in_shop, declare, of, service};
+use super::{binding_in_shop, config, declare, of, service, sidecar};
 use crate::bed::TEST_IMAGE;
 use crate::rig::chart::{RELEASE, Webhook};
+use crate::rig::https::Https;
 use crate::rig::manifest::{credential, value};
 use crate::rig::{self, Method, Rig};
 use crate::stage::Stage;
@@ -112,6 +114,74 @@ fn taken_away(rig: &Rig<'_>) -> Result<()> {
     rig.ask(&format!("kubectl -n @id@-shop wait pod gone {ready}"))?;
     rig.ask("kubectl -n @id@-shop delete secretbinding gone")?;
     says(rig, "gone", "Warning SecretsTakenAway", "")
+}
+
+pub(super) fn refused(stage: &Stage) -> Result<()> {
+    rig::run(stage, "speak", Method::Kubernetes, |rig| {
+        declare(rig)?;
+        rig.apply(&of("shop", "web", "web", &["mail"], ""))?;
+        let _webhook = Webhook::new(rig)?;
+        rig.ready(&[&binding_in_shop("web")])?;
+        start(rig, "one", "web")?;
+        let operator = operator(rig)?;
+        let token = |more: &str| rig.ask(&format!("kubectl -n @id@-shop create token web {more}"));
+        let post = |token: &str, body: &str| operator.post("/v1/reports", token.trim(), body);
+        let bound = "--bound-object-kind Pod --bound-object-name one";
+        let own = token(&format!("--audience keystead {bound}"))?;
+        let (status, said) = post(&own, &report("said by the test"))?;
+        ensure!(status == 204, "{status}: {said}");
+        says(rig, "one", "Warning SecretsNotReady", "said by the test")?;
+
+        let others = [
+            (format!("--audience vault {bound}"), "of another audience"),
+            (bound.to_owned(), "of the API server"),
+            ("--audience keystead".to_owned(), "of an account"),
+        ];
+        for (options, message) in others {
+            let (status, said) = post(&token(&options)?, &report(message))?;
+            ensure!(
+                status == 401 && said.contains("a pod's token of audience keystead"),
+                "{status}: {said}"
+            );
+        }
+        ensure!(post("none", &report("of nobody"))?.0 == 401);
+        let of_another = report("of another").replace('}', r#", "namespace": "kube-system", "pod": "x"}"#);
+        for (body, wanted, sentence) in [
+            (of_another, 400, "unknown field"),
+            (report("two\nlines"), 400, "characters that a terminal acts on"),
+            (report(&"x".repeat(1025)), 400, "from 1 to 1024 bytes"),
+            (report(&"x".repeat(5000)), 413, "too large"),
+        ] {
+            let (status, said) = post(&own, &body)?;
+            ensure!(
+                status == wanted && said.contains(sentence),
+                "expected {wanted}, {sentence}; got {status}: {said}"
+            );
+        }
+        wait::until("the pod has said too much", SOON, None, || {
+            Ok(post(&own, &report("again"))? == (429, "too many reports: try again later\n".to_owned()))
+        })?;
+        let all =
+            rig.ask("kubectl -n @id@-shop get events -o 'jsonpath={range .items[*]}{.message};{end}'")?;
+        for silent in ["of an", "of the", "of nobody", "lines", "xxx"] {
+            ensure!(!all.contains(silent), "an event says {silent:?}: {all}");
+        }
+        Ok(())
+    })
+}
+
+fn report(message: &str) -> String {
+    json!({"reason": "SecretsNotReady", "message": message}).to_string()
+}
+
+/// Where the sidecar of the pod `one` is told to report.
+fn operator(rig: &Rig<'_>) -> Result<Https> {
+    let told = config(&sidecar(rig, "shop", "one")?)?["operator"].clone();
+    let text = |name: &str| told[name].as_str().context("the sidecar is told of the operator");
+    let (_, port) = text("address")?.rsplit_once(':').context("a port")?;
+    let bed = rig.stage.bed().context("this test needs a bed")?;
+    let server = format!("{RELEASE}.{}.svc", rig.id);
+    Https::new(bed, node(rig)?, port.parse()?, server, text("ca")?.as_bytes())
 }
 
 /// Starts a pod, which has its event soon.
