@@ -292,7 +292,7 @@ pub(super) fn namespace_goes(stage: &Stage) -> Result<()> {
         let log = operator.log();
         let said = log
             .lines()
-            .any(|line| line.contains("are left behind in Vault") && line.contains(&path));
+            .any(|line| line.contains("which is left behind") && line.contains(&path));
         ensure!(said, "the log does not name {path}: {log}");
         rig.values_become(&place("hubspot"), &json!({"api_key": "x"}))
     })
