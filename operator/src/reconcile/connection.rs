@@ -167,6 +167,8 @@ async fn farewell(
     };
     let asked = object.annotations().get(RELEASE_ANNOTATION);
     let outcome = match (removal, role) {
+        // Somebody thought better of it after the finalizer was set.
+        _ if !object.goes() => Outcome::Clean,
         (Err(why), _) => Outcome::LeftBehind("an unknown path".into(), why),
         (Ok(found), _) if asked.is_some_and(|value| value == "true") => {
             let why = format!("the annotation {RELEASE_ANNOTATION} asks for it");

@@ -92,6 +92,8 @@ async fn farewell(
     let written = object.status.as_ref().and_then(|status| status.path.clone());
     let asked = object.annotations().get(RELEASE_ANNOTATION);
     let outcome = match removal {
+        // Somebody thought better of it after the finalizer was set.
+        _ if !object.goes() => Outcome::Clean,
         // Without its connection nothing of it can be in Vault, or nobody can tell where.
         Err(why) => written.map_or(Outcome::Clean, |path| Outcome::LeftBehind(path, why)),
         Ok(found) if asked.is_some_and(|value| value == "true") => {

@@ -111,7 +111,8 @@ fn check(object: &DatabaseConnection) -> Result<(), Problem> {
     Err(Problem::new(Reason::Invalid, wrong))
 }
 
-/// What the provider says of a host, if it opens it to the namespace. Its own name counts before a wildcard.
+/// What the provider says of a host, if it opens it to the namespace. Where it says something of the host by
+/// its own name no wildcard counts.
 fn open<'a>(
     world: &World,
     provider: &'a SecretProvider,
@@ -124,8 +125,9 @@ fn open<'a>(
             .strip_prefix('*')
             .is_some_and(|domain| host.ends_with(domain))
     };
-    let named = hosts.iter().filter(|entry| entry.host == host);
-    let mut fitting = named.chain(hosts.iter().filter(|entry| below(&entry.host)));
+    let is_named = hosts.iter().any(|entry| entry.host == host);
+    let fits = |entry: &&DatabaseHost| entry.host == host || (!is_named && below(&entry.host));
+    let mut fitting = hosts.iter().filter(fits);
     let open = fitting.find(|entry| world.selects(&entry.namespaces, namespace));
     open.ok_or_else(|| {
         Problem::new(

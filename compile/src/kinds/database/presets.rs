@@ -37,6 +37,12 @@ pub(super) fn statements(
         spec.database.as_deref().unwrap_or_default(),
         schema.unwrap_or("public"),
     );
+    if schema.starts_with("pg_") || schema == "information_schema" {
+        let message = format!(
+            "spec.dynamic.schema: {schema} is the server's own, and may hold what opens it: name another"
+        );
+        return Err(Problem::new(Reason::NotPermitted, message));
+    }
     // The API server sees to it at apply.
     if !is_plain_segment(schema) || !is_plain_segment(database) {
         let message = "spec.dynamic.schema must be letters, digits and '_'";

@@ -51,7 +51,7 @@ fn only_hosts_that_are_opened_to_the_namespace_are_connected_to() {
         (json!([{"host": "db.example.com", "namespaces": none}]), false),
         (
             json!([{"host": "db.example.com", "namespaces": none}, {"host": "*.example.com", "namespaces": all}]),
-            true,
+            false,
         ),
     ] {
         let result = compiled(&with(hosts.clone(), |_| {}));

@@ -57,6 +57,16 @@ fn statements_need_leave_of_the_provider() {
 }
 
 #[test]
+fn what_is_the_servers_own_is_granted_to_nobody() {
+    for schema in ["pg_catalog", "information_schema"] {
+        let asked = json!({"dynamic": {"preset": "readOnly", "schema": schema}});
+        let problem = compiled(&database_world(), &asked).unwrap_err();
+        assert_eq!(problem.reason, Reason::NotPermitted);
+        assert!(problem.message.contains(schema), "{problem}");
+    }
+}
+
+#[test]
 fn the_root_is_nobodys_static_user() {
     let fixed = |user: &str| json!({"static": {"username": user}});
     let world = database_world();
