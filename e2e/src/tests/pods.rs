@@ -45,7 +45,7 @@ const TESTS: &[Named] = &[
         defaults,
     ),
     (
-        "pods: a container that shares its processes is signalled when its files change, and no other",
+        "pods: a container is signalled when its files change, through shared processes or by its parent, and no other",
         told::signalled,
     ),
     (
