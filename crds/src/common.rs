@@ -141,10 +141,16 @@ pub struct BasicStatus {
 pub trait HasBasicStatus {
     /// That part.
     fn basic(&self) -> &BasicStatus;
+    /// The same, to be changed.
+    fn basic_mut(&mut self) -> &mut BasicStatus;
 }
 
 impl HasBasicStatus for BasicStatus {
     fn basic(&self) -> &BasicStatus {
+        self
+    }
+
+    fn basic_mut(&mut self) -> &mut BasicStatus {
         self
     }
 }

@@ -261,4 +261,8 @@ impl HasBasicStatus for CredentialStatus {
     fn basic(&self) -> &BasicStatus {
         &self.basic
     }
+
+    fn basic_mut(&mut self) -> &mut BasicStatus {
+        &mut self.basic
+    }
 }

@@ -306,6 +306,10 @@ impl HasBasicStatus for ProviderStatus {
     fn basic(&self) -> &BasicStatus {
         &self.basic
     }
+
+    fn basic_mut(&mut self) -> &mut BasicStatus {
+        &mut self.basic
+    }
 }
 
 // === defaults ===

@@ -3,9 +3,11 @@
 
 use crate::context::Context;
 use crate::events;
+use crate::queue::Next;
+use crate::watch::Declared;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
-use keystead_compile::Problem;
+use keystead_compile::{Key, Problem};
 use keystead_crds::common::{BasicStatus, HasBasicStatus};
 use keystead_crds::condition::{READY, Reason};
 use kube::api::{Patch, PatchParams};
@@ -41,9 +43,49 @@ struct News {
 }
 
 /// Writes what a reconcile found. `findings` are all conditions beside `Ready`; none leaves them as
-/// they were. `build` adds what the kind reports beyond conditions. Answers the object as it is
-/// afterwards, where it was written.
+/// they were. `build` adds what the kind reports beyond conditions. The world knows it then, too.
 pub(crate) async fn report<K>(
+    context: &Context,
+    api: Api<K>,
+    object: &K,
+    problem: Option<&Problem>,
+    findings: Option<&[Finding]>,
+    build: impl FnOnce(BasicStatus) -> K::Status,
+) -> Result<(), Problem>
+where
+    K: Declared + HasStatus,
+    K::Status: HasBasicStatus + PartialEq + Serialize,
+{
+    let written = write(context, api, object, problem, findings, build).await;
+    if let Some(new) = written.map_err(|error| keystead_cluster::problem(&error))? {
+        K::remember(&mut context.world_mut(), &Key::of(object), new);
+    }
+    Ok(())
+}
+
+/// Says of an object only why nothing is done with it; whatever else is known of it stays. Answers that
+/// reason.
+pub(crate) async fn stays<K>(
+    context: &Context,
+    api: Api<K>,
+    object: &K,
+    problem: Problem,
+) -> Result<Next, Problem>
+where
+    K: Declared + HasStatus,
+    K::Status: HasBasicStatus + Clone + Default + PartialEq + Serialize,
+{
+    let build = |basic| {
+        let mut status = object.status().cloned().unwrap_or_default();
+        *status.basic_mut() = basic;
+        status
+    };
+    report(context, api, object, Some(&problem), None, build).await?;
+    Err(problem)
+}
+
+/// Answers the object as it is afterwards, where it was written.
+async fn write<K>(
     context: &Context,
     api: Api<K>,
     object: &K,

@@ -49,6 +49,14 @@ impl Planned {
     pub(crate) fn new(action: Action, details: Vec<String>) -> Self {
         Self { action, details }
     }
+
+    /// Of something that is there: it is changed if there is anything to say.
+    pub(crate) fn of_changes(details: Vec<String>) -> Self {
+        if details.is_empty() {
+            return Self::default();
+        }
+        Self::new(Action::Change, details)
+    }
 }
 
 /// An object that is now as it should be.

@@ -141,4 +141,8 @@ impl HasBasicStatus for ConnectionStatus {
     fn basic(&self) -> &BasicStatus {
         &self.basic
     }
+
+    fn basic_mut(&mut self) -> &mut BasicStatus {
+        &mut self.basic
+    }
 }

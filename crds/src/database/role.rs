@@ -154,4 +154,8 @@ impl HasBasicStatus for DatabaseRoleStatus {
     fn basic(&self) -> &BasicStatus {
         &self.basic
     }
+
+    fn basic_mut(&mut self) -> &mut BasicStatus {
+        &mut self.basic
+    }
 }

@@ -1,15 +1,13 @@
 //! A binding's status: whether it can work, and how the reconciles of its accounts and its Secret went.
 
-use super::{Next, kubernetes};
+use super::Next;
 use crate::context::Context;
 use crate::queue::Unit;
 use crate::status::{self, Finding};
 use crate::sync::Outcome;
-use crate::watch::Declared as _;
 use keystead_compile::fingerprint::of_binding;
 use keystead_compile::kinds::binding;
 use keystead_compile::{Key, Problem, pause};
-use keystead_crds::SecretBinding;
 use keystead_crds::common::BasicStatus;
 use keystead_crds::condition::{NODE_SCOPES, Reason};
 use kube::Api;
@@ -71,10 +69,7 @@ pub(super) async fn reconcile(context: &Arc<Context>, key: &Key) -> Result<Next,
     let problem = result.as_ref().err();
     let fingerprint = fingerprint.filter(|_| problem.is_none());
     let build = |basic| BasicStatus { fingerprint, ..basic };
-    let written = status::report(context, api, &*object, problem, Some(&findings), build).await;
-    if let Some(new) = written.map_err(|error| kubernetes(&error))? {
-        SecretBinding::remember(&mut context.world_mut(), key, new);
-    }
+    status::report(context, api, &*object, problem, Some(&findings), build).await?;
     Ok(Next::OnChange)
 }
 

@@ -2,20 +2,23 @@
 //! away is said, and never holds up a namespace for ever.
 
 use super::Next;
-use super::credential::report;
 use crate::context::Context;
 use crate::events;
+use crate::status;
+use crate::watch::Declared;
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::jiff::Timestamp;
 use keystead_cluster::{call, release};
 use keystead_compile::kinds::credential::{self, Fate, Removal};
 use keystead_compile::{Held, Key, Problem};
 use keystead_crds::Credential;
+use keystead_crds::common::HasBasicStatus;
 use keystead_crds::condition::Reason;
-use keystead_crds::credential::CredentialStatus;
 use keystead_crds::names::RELEASE_ANNOTATION;
-use keystead_vault::object::Object;
-use kube::Api;
+use keystead_vault::object::{Deletion, Object};
+use kube::core::object::HasStatus;
+use kube::{Api, ResourceExt as _};
+use serde::Serialize;
 use std::time::Duration;
 
 /// Reason of the event that says what is left behind.
@@ -36,24 +39,20 @@ pub(super) async fn reconcile(context: &Context, key: &Key, object: &Credential)
         return Ok(Next::OnChange);
     }
     let outcome = clean(context, key, object).await;
-    let Some(blocked) = conclude(context, key, object, outcome).await? else {
-        return Ok(Next::OnChange);
-    };
-    let before = object.status.clone().unwrap_or_default();
-    report(context, key, object, Some(&blocked), None, |basic| {
-        CredentialStatus { basic, ..before }
-    })
-    .await?;
-    Err(blocked)
+    conclude(context, key, object, outcome).await
 }
 
-/// Lets an object go when nothing of it is left that should not be. Answers why it can't go yet.
-pub(super) async fn conclude<K: Held>(
+/// Lets an object go when nothing of it is left that should not be; else says why it can't go yet.
+pub(super) async fn conclude<K>(
     context: &Context,
     key: &Key,
     object: &K,
     outcome: Outcome,
-) -> Result<Option<Problem>, Problem> {
+) -> Result<Next, Problem>
+where
+    K: Held + Declared + HasStatus,
+    K::Status: HasBasicStatus + Clone + Default + PartialEq + Serialize,
+{
     let outcome = match outcome {
         Outcome::Blocked(path, problem) if is_overdue(context, key).await? => {
             let why = format!(
@@ -67,10 +66,37 @@ pub(super) async fn conclude<K: Held>(
     match outcome {
         Outcome::Clean => {}
         Outcome::LeftBehind(path, why) => tell(context, key, object, &path, &why).await,
-        Outcome::Blocked(path, why) => return Ok(Some(blocked::<K>(key, &path, &why))),
+        Outcome::Blocked(path, why) => {
+            let api = Api::namespaced(context.client.clone(), &key.namespace);
+            return status::stays(context, api, object, blocked::<K>(key, &path, &why)).await;
+        }
     }
     release::release::<K>(&context.client, key).await?;
-    Ok(None)
+    Ok(Next::OnChange)
+}
+
+/// Takes away the one thing that it has in Vault, unless something stands in the way, or somebody asks to
+/// let it go.
+pub(super) async fn take_away(
+    context: &Context,
+    object: &impl Held,
+    provider: &str,
+    found: &Object,
+    free: Result<(), Problem>,
+) -> Outcome {
+    let asked = object.annotations().get(RELEASE_ANNOTATION);
+    if asked.is_some_and(|value| value == "true") {
+        let why = format!("the annotation {RELEASE_ANNOTATION} asks for it");
+        return Outcome::LeftBehind(found.to_string(), Problem::new(Reason::CleanupBlocked, why));
+    }
+    let removed = match free {
+        Ok(()) => context.remove(provider, found, Deletion::Delete).await,
+        Err(why) => Err(why),
+    };
+    removed.map_or_else(
+        |why| Outcome::Blocked(found.to_string(), why),
+        |()| Outcome::Clean,
+    )
 }
 
 /// Takes away what it has in Vault, as far as that can be done.

@@ -1,11 +1,10 @@
 //! A DatabaseConnection: what Vault knows of the server, its root password, and its status.
 
 use super::cleanup::{self, Outcome};
-use super::{Next, kubernetes, resync};
+use super::{Next, resync};
 use crate::context::Context;
 use crate::queue::Unit;
 use crate::status::{self, Finding};
-use crate::watch::Declared as _;
 use crate::{affected, finalizer};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
@@ -16,8 +15,8 @@ use keystead_crds::DatabaseConnection;
 use keystead_crds::common::BasicStatus;
 use keystead_crds::condition::{ROOT_ROTATED, Reason};
 use keystead_crds::database::ConnectionStatus;
-use keystead_crds::names::{RELEASE_ANNOTATION, ROOT_PASSWORD_ANNOTATION};
-use keystead_vault::object::{DatabaseConnection as Connection, Deletion, Object, Root};
+use keystead_crds::names::ROOT_PASSWORD_ANNOTATION;
+use keystead_vault::object::{DatabaseConnection as Connection, Object, Root};
 use kube::{Api, ResourceExt as _};
 use std::sync::Arc;
 
@@ -30,14 +29,11 @@ pub(super) async fn reconcile(context: &Arc<Context>, key: &Key) -> Result<Next,
     if object.metadata.deletion_timestamp.is_some() {
         return farewell(context, key, &object, paused).await;
     }
-    let before = object.status.clone().unwrap_or_default();
+    let api = Api::namespaced(context.client.clone(), &key.namespace);
     if let Err(problem) = paused {
-        report(context, key, &object, Some(&problem), None, |basic| {
-            ConnectionStatus { basic, ..before }
-        })
-        .await?;
-        return Err(problem);
+        return status::stays(context, api, &*object, problem).await;
     }
+    let before = object.status.clone().unwrap_or_default();
     let (compiled, roles) = {
         let world = context.world();
         let roles = world.database_roles_of(key).map(|(role, _)| role.name.clone());
@@ -55,7 +51,7 @@ pub(super) async fn reconcile(context: &Arc<Context>, key: &Key) -> Result<Next,
     let findings = [rotation(&object, &status)];
     let findings = problem.is_none().then_some(&findings[..]);
     let has_news = status.roles != before.roles;
-    report(context, key, &object, problem.as_ref(), findings, |basic| {
+    status::report(context, api, &*object, problem.as_ref(), findings, |basic| {
         let fingerprint = status.basic.fingerprint.clone().filter(|_| problem.is_none());
         let basic = BasicStatus { fingerprint, ..basic };
         ConnectionStatus { basic, ..status }
@@ -165,57 +161,19 @@ async fn farewell(
             .map(|(role, _)| role.name.clone());
         (connection::removal(&world, key, object), role)
     };
-    let asked = object.annotations().get(RELEASE_ANNOTATION);
-    let outcome = match (removal, role) {
+    let outcome = match removal {
         // Somebody thought better of it after the finalizer was set.
         _ if !object.goes() => Outcome::Clean,
-        (Err(why), _) => Outcome::LeftBehind("an unknown path".into(), why),
-        (Ok(found), _) if asked.is_some_and(|value| value == "true") => {
-            let why = format!("the annotation {RELEASE_ANNOTATION} asks for it");
-            let place = Object::DatabaseConnection(found).to_string();
-            Outcome::LeftBehind(place, Problem::new(Reason::CleanupBlocked, why))
-        }
-        (Ok(found), Some(role)) => {
-            let why = format!("DatabaseRole {role} still names it: delete it first");
-            let place = Object::DatabaseConnection(found).to_string();
-            Outcome::Blocked(place, Problem::new(Reason::CleanupBlocked, why))
-        }
-        (Ok(found), None) => {
+        Err(why) => Outcome::LeftBehind("an unknown path".into(), why),
+        Ok(found) => {
             let found = Object::DatabaseConnection(found);
             let provider = &object.spec.provider_ref.name;
-            let removed = match paused {
-                Ok(()) => context.remove(provider, &found, Deletion::Delete).await,
-                Err(paused) => Err(paused),
-            };
-            match removed {
-                Ok(()) => Outcome::Clean,
-                Err(why) => Outcome::Blocked(found.to_string(), why),
-            }
+            let free = role.map_or(paused, |role| {
+                let why = format!("DatabaseRole {role} still names it: delete it first");
+                Err(Problem::new(Reason::CleanupBlocked, why))
+            });
+            cleanup::take_away(context, object, provider, &found, free).await
         }
     };
-    let Some(blocked) = cleanup::conclude(context, key, object, outcome).await? else {
-        return Ok(Next::OnChange);
-    };
-    let before = object.status.clone().unwrap_or_default();
-    report(context, key, object, Some(&blocked), None, |basic| {
-        ConnectionStatus { basic, ..before }
-    })
-    .await?;
-    Err(blocked)
-}
-
-async fn report(
-    context: &Context,
-    key: &Key,
-    object: &DatabaseConnection,
-    problem: Option<&Problem>,
-    findings: Option<&[Finding]>,
-    build: impl FnOnce(BasicStatus) -> ConnectionStatus,
-) -> Result<(), Problem> {
-    let api = Api::namespaced(context.client.clone(), &key.namespace);
-    let written = status::report(context, api, object, problem, findings, build).await;
-    if let Some(new) = written.map_err(|error| kubernetes(&error))? {
-        DatabaseConnection::remember(&mut context.world_mut(), key, new);
-    }
-    Ok(())
+    cleanup::conclude(context, key, object, outcome).await
 }

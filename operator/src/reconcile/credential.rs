@@ -1,9 +1,8 @@
 //! A Credential: its values in Vault, and its status.
 
-use super::{Next, cleanup, jitter, kubernetes, resync};
+use super::{Next, cleanup, jitter, resync};
 use crate::context::Context;
 use crate::status::{self, Finding};
-use crate::watch::Declared as _;
 use crate::{finalizer, settled};
 use k8s_openapi::jiff::Timestamp;
 use keystead_compile::kinds::credential::{self, Expiry};
@@ -28,9 +27,10 @@ pub(super) async fn reconcile(context: &Arc<Context>, key: &Key) -> Result<Next,
     if object.metadata.deletion_timestamp.is_some() {
         return cleanup::reconcile(context, key, &object).await;
     }
+    let api = Api::namespaced(context.client.clone(), &key.namespace);
     let paused = pause::check_credential(&context.world(), &object);
     if let Err(problem) = paused {
-        return pause(context, key, &object, problem).await;
+        return status::stays(context, api, &*object, problem).await;
     }
     // What is to go with the Credential is not written before that is sure.
     finalizer::settle(&context.client, key, &*object).await?;
@@ -59,7 +59,7 @@ pub(super) async fn reconcile(context: &Arc<Context>, key: &Key) -> Result<Next,
     let generated = generated.filter(|_| outcome.is_ok() && object.spec.active);
     let before = object.status.clone().unwrap_or_default();
     let problem = outcome.as_ref().err();
-    report(context, key, &object, problem, Some(&findings), |basic| {
+    status::report(context, api, &*object, problem, Some(&findings), |basic| {
         let found = CredentialStatus {
             basic: BasicStatus { fingerprint, ..basic },
             path,
@@ -85,16 +85,6 @@ fn served(context: &Context, key: &Key) -> Option<(Arc<Credential>, String)> {
     let provider = credential::provider_name(&world, &object).unwrap_or_default();
     let waits = world.is_foreign(provider) || context.waits_for(&world, provider);
     (!waits).then(|| (Arc::clone(&object), provider.to_owned()))
-}
-
-/// Nothing is done for it, and what is known of it stays.
-async fn pause(context: &Context, key: &Key, object: &Credential, problem: Problem) -> Result<Next, Problem> {
-    let before = object.status.clone().unwrap_or_default();
-    report(context, key, object, Some(&problem), None, |basic| {
-        CredentialStatus { basic, ..before }
-    })
-    .await?;
-    Err(problem)
 }
 
 /// Answers which version holds the values.
@@ -145,22 +135,6 @@ fn say(before: CredentialStatus, found: CredentialStatus) -> CredentialStatus {
 
 fn is_for_people(object: &Credential) -> bool {
     object.spec.keys.iter().any(|key| key.from.vault.is_some())
-}
-
-pub(super) async fn report(
-    context: &Context,
-    key: &Key,
-    object: &Credential,
-    problem: Option<&Problem>,
-    findings: Option<&[Finding]>,
-    build: impl FnOnce(BasicStatus) -> CredentialStatus,
-) -> Result<(), Problem> {
-    let api = Api::namespaced(context.client.clone(), &key.namespace);
-    let written = status::report(context, api, object, problem, findings, build).await;
-    if let Some(new) = written.map_err(|error| kubernetes(&error))? {
-        Credential::remember(&mut context.world_mut(), key, new);
-    }
-    Ok(())
 }
 
 #[cfg(test)]

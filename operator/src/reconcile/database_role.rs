@@ -1,21 +1,18 @@
 //! A DatabaseRole: how Vault makes users by it, and its status.
 
 use super::cleanup::{self, Outcome};
-use super::{Next, kubernetes, resync};
+use super::{Next, resync};
 use crate::context::Context;
 use crate::finalizer;
 use crate::status;
-use crate::watch::Declared as _;
 use keystead_compile::fingerprint::of_database;
 use keystead_compile::kinds::database::role;
 use keystead_compile::{Held as _, Key, Problem, pause};
 use keystead_crds::DatabaseRole;
 use keystead_crds::common::BasicStatus;
-use keystead_crds::condition::Reason;
 use keystead_crds::database::DatabaseRoleStatus;
-use keystead_crds::names::RELEASE_ANNOTATION;
-use keystead_vault::object::{Deletion, Object};
-use kube::{Api, ResourceExt as _};
+use keystead_vault::object::Object;
+use kube::Api;
 use std::sync::Arc;
 
 pub(super) async fn reconcile(context: &Arc<Context>, key: &Key) -> Result<Next, Problem> {
@@ -26,14 +23,11 @@ pub(super) async fn reconcile(context: &Arc<Context>, key: &Key) -> Result<Next,
     if object.metadata.deletion_timestamp.is_some() {
         return farewell(context, key, &object, &provider, paused).await;
     }
-    let before = object.status.clone().unwrap_or_default();
+    let api = Api::namespaced(context.client.clone(), &key.namespace);
     if let Err(problem) = paused {
-        report(context, key, &object, Some(&problem), |basic| {
-            DatabaseRoleStatus { basic, ..before }
-        })
-        .await?;
-        return Err(problem);
+        return status::stays(context, api, &*object, problem).await;
     }
+    let before = object.status.clone().unwrap_or_default();
     let (compiled, allowed) = {
         let world = context.world();
         let compiled = role::compile(&world, key, &object);
@@ -55,7 +49,7 @@ pub(super) async fn reconcile(context: &Arc<Context>, key: &Key) -> Result<Next,
     };
     let problem = outcome.as_ref().err().cloned();
     let (path, fingerprint) = outcome.ok().unzip();
-    report(context, key, &object, problem.as_ref(), |basic| {
+    status::report(context, api, &*object, problem.as_ref(), Some(&[]), |basic| {
         DatabaseRoleStatus {
             basic: BasicStatus {
                 fingerprint: fingerprint.flatten(),
@@ -90,50 +84,12 @@ async fn farewell(
     }
     let removal = role::removal(&context.world(), key, object).map(Object::DatabaseRole);
     let written = object.status.as_ref().and_then(|status| status.path.clone());
-    let asked = object.annotations().get(RELEASE_ANNOTATION);
     let outcome = match removal {
         // Somebody thought better of it after the finalizer was set.
         _ if !object.goes() => Outcome::Clean,
         // Without its connection nothing of it can be in Vault, or nobody can tell where.
         Err(why) => written.map_or(Outcome::Clean, |path| Outcome::LeftBehind(path, why)),
-        Ok(found) if asked.is_some_and(|value| value == "true") => {
-            let why = format!("the annotation {RELEASE_ANNOTATION} asks for it");
-            Outcome::LeftBehind(found.to_string(), Problem::new(Reason::CleanupBlocked, why))
-        }
-        Ok(found) => {
-            let removed = match paused {
-                Ok(()) => context.remove(provider, &found, Deletion::Delete).await,
-                Err(paused) => Err(paused),
-            };
-            match removed {
-                Ok(()) => Outcome::Clean,
-                Err(why) => Outcome::Blocked(found.to_string(), why),
-            }
-        }
+        Ok(found) => cleanup::take_away(context, object, provider, &found, paused).await,
     };
-    let Some(blocked) = cleanup::conclude(context, key, object, outcome).await? else {
-        return Ok(Next::OnChange);
-    };
-    let before = object.status.clone().unwrap_or_default();
-    report(context, key, object, Some(&blocked), |basic| DatabaseRoleStatus {
-        basic,
-        ..before
-    })
-    .await?;
-    Err(blocked)
-}
-
-async fn report(
-    context: &Context,
-    key: &Key,
-    object: &DatabaseRole,
-    problem: Option<&Problem>,
-    build: impl FnOnce(BasicStatus) -> DatabaseRoleStatus,
-) -> Result<(), Problem> {
-    let api = Api::namespaced(context.client.clone(), &key.namespace);
-    let written = status::report(context, api, object, problem, Some(&[]), build).await;
-    if let Some(new) = written.map_err(|error| kubernetes(&error))? {
-        DatabaseRole::remember(&mut context.world_mut(), key, new);
-    }
-    Ok(())
+    cleanup::conclude(context, key, object, outcome).await
 }

@@ -14,7 +14,6 @@ mod sync;
 use crate::context::Context;
 use crate::queue::{Next, Unit};
 use futures::stream::{FuturesUnordered, StreamExt as _};
-use keystead_cluster::problem as kubernetes;
 use keystead_compile::Problem;
 use keystead_crds::condition::Reason;
 use keystead_runtime::Shutdown;

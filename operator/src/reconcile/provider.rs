@@ -3,17 +3,16 @@
 mod mounts;
 mod sweep;
 
-use super::{Next, RECHECK, jitter, kubernetes};
+use super::{Next, RECHECK, jitter};
 use crate::context::Context;
 use crate::providers::{Declaration, Link, News};
 use crate::status::{self, Finding};
-use crate::watch::Declared as _;
 use crate::{affected, settled};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use keystead_cluster::{Values, connection};
 use keystead_compile::kinds::provider;
-use keystead_compile::{Key, Problem, ProviderFacts, pause};
+use keystead_compile::{Problem, ProviderFacts, pause};
 use keystead_crds::SecretProvider;
 use keystead_crds::common::BasicStatus;
 use keystead_crds::condition::{PERMITTED, Reason};
@@ -190,11 +189,7 @@ async fn report(
     let findings = findings.as_ref().map(<[Finding; 1]>::as_slice);
     let build = |basic| status_of(before, basic, seen, state, Timestamp::now());
     let api = Api::all(context.client.clone());
-    let written = status::report(context, api, object, state.as_ref().err(), findings, build).await;
-    if let Some(new) = written.map_err(|error| kubernetes(&error))? {
-        SecretProvider::remember(&mut context.world_mut(), &Key::of(&new), new);
-    }
-    Ok(())
+    status::report(context, api, object, state.as_ref().err(), findings, build).await
 }
 
 /// What is known of the server now.

@@ -1,13 +1,12 @@
 //! A scope's status: whether it can serve.
 
-use super::{Next, kubernetes};
+use super::Next;
 use crate::context::Context;
 use crate::status::{self, Finding};
-use crate::watch::Declared as _;
 use keystead_compile::kinds::scope;
-use keystead_compile::{Key, Problem, pause};
+use keystead_compile::{Problem, pause};
+use keystead_crds::Level;
 use keystead_crds::condition::{READY, Reason};
-use keystead_crds::{Level, SecretScope};
 use kube::Api;
 use std::sync::Arc;
 
@@ -35,12 +34,9 @@ pub(super) async fn reconcile(context: &Arc<Context>, name: &str) -> Result<Next
     });
     let api = Api::all(context.client.clone());
     let findings = Some(served.as_slice());
-    let written = status::report(context, api, &*object, check.as_ref().err(), findings, |basic| {
+    status::report(context, api, &*object, check.as_ref().err(), findings, |basic| {
         basic
     })
-    .await;
-    if let Some(new) = written.map_err(|error| kubernetes(&error))? {
-        SecretScope::remember(&mut context.world_mut(), &Key::of(&new), new);
-    }
+    .await?;
     check.map(|()| Next::OnChange)
 }

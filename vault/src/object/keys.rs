@@ -3,7 +3,8 @@
 use crate::client::Client;
 use crate::engine::{Action, Planned};
 use crate::error::Error;
-use serde_json::{Map, Value, json};
+use crate::object::fields::{Fields, differences, fields};
+use serde_json::{Value, json};
 
 /// A cluster's public signing keys in the jwt mount that serves this cluster alone.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -24,16 +25,10 @@ impl SigningKeys {
         };
         let text = |field: &str| found.get(field).and_then(Value::as_str).unwrap_or_default();
         let fetches = ["jwks_url", "oidc_discovery_url"].map(text) != [""; 2];
-        let wanted = self.fields();
-        let different = wanted
-            .iter()
-            .filter(|(name, wanted)| found.get(*name) != Some(*wanted));
-        let details: Vec<String> = different.map(|(name, _)| format!("{name} is changed")).collect();
-        Ok(if fetches || details.is_empty() {
-            Planned::default()
-        } else {
-            Planned::new(Action::Change, details)
-        })
+        if fetches {
+            return Ok(Planned::default());
+        }
+        Ok(Planned::of_changes(differences(&self.fields(), &found)))
     }
 
     /// Writes them beside whatever else is configured: Vault replaces the configuration as a whole.
@@ -44,7 +39,7 @@ impl SigningKeys {
         client.write(&self.path(), &Value::Object(config)).await
     }
 
-    async fn read(&self, client: &Client) -> Result<Option<Map<String, Value>>, Error> {
+    async fn read(&self, client: &Client) -> Result<Option<Fields>, Error> {
         client.read_optional(&self.path()).await
     }
 
@@ -56,11 +51,7 @@ impl SigningKeys {
         format!("auth/{}/config", self.mount)
     }
 
-    fn fields(&self) -> Map<String, Value> {
-        let fields = json!({ "jwt_validation_pubkeys": self.keys, "bound_issuer": self.issuer });
-        match fields {
-            Value::Object(fields) => fields,
-            _ => Map::new(),
-        }
+    fn fields(&self) -> Fields {
+        fields(json!({ "jwt_validation_pubkeys": self.keys, "bound_issuer": self.issuer }))
     }
 }

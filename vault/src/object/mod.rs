@@ -2,6 +2,7 @@
 //! kind; `engine` decides which of these happens.
 
 mod database;
+mod fields;
 mod keys;
 mod kv;
 mod mount;

@@ -4,7 +4,8 @@
 use crate::client::Client;
 use crate::engine::{Action, Planned};
 use crate::error::Error;
-use serde_json::{Map, Value, json};
+use crate::object::fields::{Fields, differences, fields};
+use serde_json::{Value, json};
 use std::time::Duration;
 
 /// A token's longest life, renewals included, as a multiple of its life without: after it the
@@ -48,23 +49,14 @@ impl AuthRole {
             let detail = format!("lets in {}/{}", self.namespace, self.service_account);
             return Ok(Planned::new(Action::Create, vec![detail]));
         };
-        let wanted = self.fields();
-        let different = wanted
-            .iter()
-            .filter(|(name, wanted)| found.get(*name) != Some(*wanted));
-        let details: Vec<String> = different.map(|(name, _)| format!("{name} is changed")).collect();
-        Ok(if details.is_empty() {
-            Planned::default()
-        } else {
-            Planned::new(Action::Change, details)
-        })
+        Ok(Planned::of_changes(differences(&self.fields(), &found)))
     }
 
     pub(crate) async fn is_there(&self, client: &Client) -> Result<bool, Error> {
         Ok(self.read(client).await?.is_some())
     }
 
-    async fn read(&self, client: &Client) -> Result<Option<Map<String, Value>>, Error> {
+    async fn read(&self, client: &Client) -> Result<Option<Fields>, Error> {
         client.read_optional(&self.path()).await
     }
 
@@ -81,9 +73,9 @@ impl AuthRole {
     }
 
     /// What we set, in the form in which Vault answers it.
-    fn fields(&self) -> Map<String, Value> {
+    fn fields(&self) -> Fields {
         let ttl = self.ttl.as_secs();
-        let mut fields = json!({
+        let mut all = fields(json!({
             "token_policies": [self.policy],
             // What a token may do is what its one policy says, and nothing by default.
             "token_no_default_policy": true,
@@ -91,7 +83,7 @@ impl AuthRole {
             "token_explicit_max_ttl": ttl * LONGEST_LIFE,
             // Batch tokens can't be revoked.
             "token_type": "service",
-        });
+        }));
         let method = match self.method {
             RoleMethod::Jwt => json!({
                 "role_type": "jwt",
@@ -110,12 +102,7 @@ impl AuthRole {
                 "alias_name_source": "serviceaccount_uid",
             }),
         };
-        if let (Value::Object(fields), Value::Object(method)) = (&mut fields, method) {
-            fields.extend(method);
-        }
-        match fields {
-            Value::Object(fields) => fields,
-            _ => Map::new(),
-        }
+        all.extend(fields(method));
+        all
     }
 }

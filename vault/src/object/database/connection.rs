@@ -3,14 +3,14 @@
 //! The root password is sent when the connection is made, and never again: Vault rotates it, and
 //! an old one would lock it out. Each write has Vault log in before it believes what was written.
 
-use super::{differences, fields};
 use crate::client::Client;
 use crate::engine::{Action, Planned};
 use crate::error::Error;
 use crate::object::ValueStore;
+use crate::object::fields::{Fields, differences, fields};
 use crate::sensitive::Sensitive;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// What Vault says when it could not log in with what was written.
 const UNVERIFIED: &str = "error verifying connection";
@@ -102,7 +102,7 @@ pub enum Root {
     Again,
 }
 
-type Found = Option<Map<String, Value>>;
+type Found = Option<Fields>;
 
 impl DatabaseConnection {
     pub(crate) async fn plan(&self, client: &Client) -> Result<Planned, Error> {
@@ -177,11 +177,7 @@ impl DatabaseConnection {
             details.push(format!("the password of {} is sent again", self.username));
         }
         details.extend(rotation);
-        Ok(if details.is_empty() {
-            Planned::default()
-        } else {
-            Planned::new(Action::Change, details)
-        })
+        Ok(Planned::of_changes(details))
     }
 
     /// What Vault has, with the plugin's own settings among the others.
@@ -189,9 +185,9 @@ impl DatabaseConnection {
         #[derive(Deserialize)]
         struct Config {
             #[serde(default)]
-            connection_details: Map<String, Value>,
+            connection_details: Fields,
             #[serde(flatten)]
-            others: Map<String, Value>,
+            others: Fields,
         }
         let found: Option<Config> = client.read_optional(&self.path()).await?;
         Ok(found.map(|found| {
@@ -215,7 +211,7 @@ impl DatabaseConnection {
     }
 
     /// What we set, in the form in which Vault answers it.
-    fn fields(&self) -> Map<String, Value> {
+    fn fields(&self) -> Fields {
         let mut all = fields(json!({
             "allowed_roles": self.allowed_roles,
             "username": self.username,
@@ -228,7 +224,7 @@ impl DatabaseConnection {
         all
     }
 
-    fn postgres(&self, database: &str, prefix: &str) -> Map<String, Value> {
+    fn postgres(&self, database: &str, prefix: &str) -> Fields {
         let mode = match &self.tls {
             Tls::Verified(Authority::File(file)) => format!("verify-full&sslrootcert={file}"),
             Tls::Verified(_) => "verify-full".to_owned(),
@@ -249,7 +245,7 @@ impl DatabaseConnection {
         }))
     }
 
-    fn redis(&self, plugin: &str) -> Map<String, Value> {
+    fn redis(&self, plugin: &str) -> Fields {
         let mut all = fields(json!({
             "plugin_name": plugin,
             "host": self.host,

@@ -1,10 +1,10 @@
 //! A role: by what statements Vault makes users, or whose password it rotates.
 
-use super::{differences, fields};
 use crate::client::Client;
 use crate::engine::{Action, Planned};
 use crate::error::Error;
-use serde_json::{Map, Value, json};
+use crate::object::fields::{Fields, differences, fields};
+use serde_json::{Value, json};
 use std::time::Duration;
 
 /// A role as it should be.
@@ -66,19 +66,14 @@ impl DatabaseRole {
             };
             return Ok(Planned::new(Action::Create, vec![detail]));
         };
-        let details = differences(&self.fields(), &found);
-        Ok(if details.is_empty() {
-            Planned::default()
-        } else {
-            Planned::new(Action::Change, details)
-        })
+        Ok(Planned::of_changes(differences(&self.fields(), &found)))
     }
 
     pub(crate) async fn is_there(&self, client: &Client) -> Result<bool, Error> {
         Ok(self.read(client).await?.is_some())
     }
 
-    async fn read(&self, client: &Client) -> Result<Option<Map<String, Value>>, Error> {
+    async fn read(&self, client: &Client) -> Result<Option<Fields>, Error> {
         client.read_optional(&self.path()).await
     }
 
@@ -104,7 +99,7 @@ impl DatabaseRole {
     }
 
     /// What we set, in the form in which Vault answers it.
-    fn fields(&self) -> Map<String, Value> {
+    fn fields(&self) -> Fields {
         let connection = &self.connection;
         fields(match &self.kind {
             RoleKind::Dynamic {
