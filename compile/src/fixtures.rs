@@ -124,12 +124,15 @@ pub(crate) fn created(seconds: i64) -> Time {
     Time(Timestamp::from_second(seconds).unwrap())
 }
 
-/// A provider with databases, and a connection to one in the namespace shop.
+/// A provider with databases, and a connection to one in the namespace shop. Static users are `legacy` and, in
+/// that namespace, `app-…`.
 pub(crate) fn database_world() -> World {
     let mut provider = provider("p");
     provider.spec.vault.mounts.database = Some("database".into());
     let hosts = json!([{"host": "db.example.com", "namespaces": {}}]);
     provider.spec.databases.hosts = serde_json::from_value(hosts).unwrap();
+    let users = json!([{"username": "legacy", "namespaces": {}}, {"username": "app-*", "namespaces": {"matchLabels": {"name": "shop"}}}]);
+    provider.spec.databases.static_users = serde_json::from_value(users).unwrap();
     let mut world = world([provider], []);
     for namespace in ["shop", "hr"] {
         world.set_namespace(
@@ -137,6 +140,13 @@ pub(crate) fn database_world() -> World {
             Some([("name".to_owned(), namespace.to_owned())].into()),
         );
     }
+    let connection = database_connection("shop", "orders");
+    world.set_database_connection(Key::of(&connection), Some(Arc::new(connection)));
+    world
+}
+
+/// A connection to the server of [`database_world`].
+pub(crate) fn database_connection(namespace: &str, name: &str) -> DatabaseConnection {
     let spec = json!({
         "providerRef": {"name": "p"},
         "plugin": "PostgreSQL",
@@ -145,10 +155,9 @@ pub(crate) fn database_world() -> World {
         "username": "root",
         "rootPasswordRef": {"name": "orders-root", "key": "password"},
     });
-    let mut connection = object(DatabaseConnection::new, "orders", spec);
-    connection.metadata.namespace = Some("shop".into());
-    world.set_database_connection(Key::of(&connection), Some(Arc::new(connection)));
-    world
+    let mut connection = object(DatabaseConnection::new, name, spec);
+    connection.metadata.namespace = Some(namespace.into());
+    connection
 }
 
 /// A role of a connection, with these fields.

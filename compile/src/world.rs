@@ -365,12 +365,12 @@ fn synced(binding: &SecretBinding) -> impl Iterator<Item = &String> {
     secrets.filter_map(|secret| secret.service.as_ref())
 }
 
-/// Whether `one` is older than `other`; objects of one second are told apart by name. One without a
+/// Whether `one` is older than `other`; objects of one second are told apart by their names. One without a
 /// time is not made yet, and the youngest.
 pub fn is_older<T: kube::ResourceExt>(one: &T, other: &T) -> bool {
     let age = |object: &T| {
         let created = object.creation_timestamp();
-        (created.is_none(), created, object.name_any())
+        (created.is_none(), created, object.name_any(), object.namespace())
     };
     age(one) < age(other)
 }

@@ -163,6 +163,8 @@ pub struct SidecarSpec {
 #[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[x_kube(validation = Rule::new("[has(self.service), has(self.path), has(self.databaseRole)].filter(given, given).size() == 1")
     .message("a secret needs exactly one of service, path and databaseRole"))]
+#[x_kube(validation = Rule::new("!has(self.databaseRole) || !has(self.optional) || !self.optional")
+    .message("optional is not for a databaseRole: whoever may have a user of a database needs it"))]
 #[serde(rename_all = "camelCase")]
 pub struct BoundSecret {
     /// The name by which `files` and `env` of this binding mean it.

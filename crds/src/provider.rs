@@ -2,7 +2,7 @@
 
 mod databases;
 
-pub use databases::{DatabaseHost, DatabaseTls, Databases};
+pub use databases::{DatabaseHost, DatabaseTls, Databases, StaticUser};
 
 use crate::common::{
     BasicStatus, HasBasicStatus, Resources, SecretKeyReference, SecretReference, SidecarMode,

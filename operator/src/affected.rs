@@ -34,9 +34,12 @@ pub fn dependants(world: &World, provider: &str) -> Vec<Unit> {
     units
 }
 
-/// A connection changed: itself, its roles and who is granted them.
+/// A connection changed: itself, its roles, who is granted them, and who wants its user.
 pub fn by_database_connection(world: &World, key: &Key) -> Vec<Unit> {
     let mut units = vec![Unit::DatabaseConnection(key.clone())];
+    if let Some(connection) = world.database_connection(key) {
+        units.extend(wanting(world, &connection.spec.username));
+    }
     for (role, _) in world.database_roles_of(key) {
         units.push(Unit::DatabaseRole(role.clone()));
         units.extend(granted(world, role));
@@ -44,15 +47,35 @@ pub fn by_database_connection(world: &World, key: &Key) -> Vec<Unit> {
     units
 }
 
-/// A role changed: itself, the connections that it names or named, and who is granted it.
+/// A role changed: itself, the connections that it names or named, who is granted it, and who wants its
+/// user.
 pub fn by_database_role(world: &World, key: &Key, states: &[&DatabaseRole]) -> Vec<Unit> {
     let mut units = vec![Unit::DatabaseRole(key.clone())];
     for state in states {
         let connection = Key::new(&key.namespace, &state.spec.connection_ref.name);
         units.push(Unit::DatabaseConnection(connection));
+        if let Some(user) = &state.spec.r#static {
+            units.extend(wanting(world, &user.username));
+        }
     }
     units.extend(granted(world, key));
     units
+}
+
+/// The static roles that want a user, on whatever server, and the connections that they name.
+fn wanting(world: &World, user: &str) -> Vec<Unit> {
+    let roles = world.database_roles().filter(|(_, found)| {
+        let fixed = found.spec.r#static.as_ref();
+        fixed.is_some_and(|fixed| fixed.username == user)
+    });
+    let units = roles.flat_map(|(key, found)| {
+        let connection = Key::new(&key.namespace, &found.spec.connection_ref.name);
+        [
+            Unit::DatabaseConnection(connection),
+            Unit::DatabaseRole(key.clone()),
+        ]
+    });
+    units.collect()
 }
 
 /// The bindings that name a role, and their accounts.

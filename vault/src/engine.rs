@@ -78,6 +78,7 @@ pub struct Removed {
 /// What [`apply`] would do: reads, and writes nothing.
 pub async fn plan(client: &Client, store: &impl ValueStore, object: &Object) -> Result<Planned, Error> {
     match object {
+        Object::ClosedConnection(connection) => connection.plan(client).await,
         Object::DatabaseConnection(connection) => connection.plan(client).await,
         Object::DatabaseRole(role) => role.plan(client).await,
         Object::KvSecret(secret) => secret.preview(client, store).await,
@@ -104,6 +105,7 @@ pub async fn apply(client: &Client, store: &impl ValueStore, object: &Object) ->
     let action = plan(client, store, object).await?.action;
     if action != Action::Unchanged {
         match object {
+            Object::ClosedConnection(connection) => connection.write(client).await?,
             Object::DatabaseRole(role) => role.write(client).await?,
             Object::Mount(mount) => mount.write(client).await?,
             Object::Policy(policy) => policy.write(client).await?,
@@ -126,7 +128,7 @@ pub async fn plan_removal(client: &Client, object: &Object, deletion: Deletion) 
         Object::DatabaseRole(role) => role.is_there(client).await?,
         Object::Policy(policy) => policy.is_there(client).await?,
         Object::Role(role) => role.is_there(client).await?,
-        Object::Mount(_) | Object::SigningKeys(_) => false,
+        Object::ClosedConnection(_) | Object::Mount(_) | Object::SigningKeys(_) => false,
     };
     Ok(if there {
         Planned::new(Action::Delete, Vec::new())
@@ -135,8 +137,8 @@ pub async fn plan_removal(client: &Client, object: &Object, deletion: Deletion) 
     })
 }
 
-/// Takes away an object that is ours; nothing there is fine. What `deletion` says is for values: they
-/// may be the only copy. Mounts stay, others may use them, and so do signing keys: whoever still has a
+/// Takes away an object that is ours; nothing there is fine. What `deletion` says is for values, which may
+/// be the only copy, and for the users that a role of databases made. Mounts stay, others may use them, and so do signing keys: whoever still has a
 /// token must be able to end it.
 pub async fn remove(client: &Client, object: &Object, deletion: Deletion) -> Result<Removed, Error> {
     match object {
@@ -145,10 +147,10 @@ pub async fn remove(client: &Client, object: &Object, deletion: Deletion) -> Res
             return Ok(Removed { details });
         }
         Object::DatabaseConnection(connection) => connection.delete(client).await?,
-        Object::DatabaseRole(role) => role.delete(client).await?,
+        Object::DatabaseRole(role) => role.delete(client, deletion).await?,
         Object::Policy(policy) => policy.delete(client).await?,
         Object::Role(role) => role.delete(client).await?,
-        Object::Mount(_) | Object::SigningKeys(_) => {}
+        Object::ClosedConnection(_) | Object::Mount(_) | Object::SigningKeys(_) => {}
     }
     Ok(Removed::default())
 }

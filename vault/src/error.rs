@@ -75,6 +75,18 @@ pub enum Error {
         /// Their keys.
         keys: String,
     },
+    /// Vault keeps a root password of another server.
+    #[error(
+        "{connection}: Vault keeps the root password of the server at {there}, and does not show it to the one at {declared}. Go back to spec.host and spec.port as they were; or put the password of the new server's user into the Secret that rootPasswordRef names, and set the annotation keystead.dev/root-password on the DatabaseConnection to a new value"
+    )]
+    Moved {
+        /// Its name in Vault.
+        connection: String,
+        /// Host and port of the server whose password it is.
+        there: String,
+        /// Host and port of the one that is declared.
+        declared: String,
+    },
     /// There is nothing at the path.
     #[error("nothing found: {request}")]
     NotFound {
@@ -162,7 +174,9 @@ impl Error {
     /// The reason a condition gives.
     pub fn reason(&self) -> Reason {
         match self {
-            Self::Address { .. } | Self::Connection { .. } | Self::TooLarge { .. } => Reason::Invalid,
+            Self::Address { .. } | Self::Connection { .. } | Self::Moved { .. } | Self::TooLarge { .. } => {
+                Reason::Invalid
+            }
             Self::Conflict { .. } => Reason::Conflict,
             Self::Denied { .. } | Self::Login { .. } | Self::Token { .. } => Reason::VaultDenied,
             Self::Lost { .. } | Self::RootLost { .. } => Reason::Lost,

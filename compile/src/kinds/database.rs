@@ -1,10 +1,11 @@
 //! `DatabaseConnection` and `DatabaseRole` → connections and roles of Vault's database engine.
 
 pub mod connection;
+mod fixed;
 mod presets;
 pub mod role;
 
-use crate::Problem;
+use crate::{Problem, World};
 use keystead_crds::SecretProvider;
 use keystead_crds::condition::Reason;
 use kube::ResourceExt as _;
@@ -20,4 +21,10 @@ fn mount(provider: &SecretProvider) -> Result<&str, Problem> {
             ),
         )
     })
+}
+
+/// Whether a problem is that somebody else has a say, and says no: what is in Vault is taken back then. Not
+/// before the namespace's labels are known.
+fn is_refusal(world: &World, namespace: &str, problem: &Problem) -> bool {
+    world.knows(namespace) && matches!(problem.reason, Reason::NotPermitted | Reason::Conflict)
 }

@@ -90,6 +90,14 @@ pub struct DatabaseConnectionSpec {
     pub deletion_policy: DatabaseDeletion,
 }
 
+impl DatabaseConnectionSpec {
+    /// Host and port of its server.
+    pub fn server(&self) -> (&str, u16) {
+        let usual = default_port(self.plugin);
+        (&self.host, self.port.unwrap_or(usual))
+    }
+}
+
 /// What sort of server.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 pub enum DatabasePlugin {

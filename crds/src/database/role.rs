@@ -79,6 +79,7 @@ pub struct DynamicRole {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     #[x_kube(validation = Rule::new("self.matches('^[A-Za-z_][A-Za-z0-9_]*$')").message("schema must be letters, digits and '_'"))]
+    #[x_kube(validation = Rule::new("!self.startsWith('pg_') && self != 'information_schema'").message("schema must not be one of the server's own (pg_… and information_schema), which may hold what opens it"))]
     pub schema: Option<String>,
     /// How a user is made, in the words of Vault's plugin. Vault runs them as the database's root, so the
     /// provider has to allow it to the namespace (`databases.freeStatements`).
@@ -116,7 +117,8 @@ pub enum Preset {
 #[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StaticRole {
-    /// The user. It must be there already, and nobody else may set its password.
+    /// The user: one that the provider's `databases.staticUsers` opens to this namespace. It must be there
+    /// already, and nobody else may set its password.
     #[schemars(length(min = 1, max = 63))]
     #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9_][-_.A-Za-z0-9]*$')").message("username must be letters, digits, '-', '_' and '.'"))]
     #[x_kube(validation = Rule::new("self == oldSelf").message("username is immutable: create another DatabaseRole"))]
@@ -133,9 +135,12 @@ pub struct DatabaseRoleStatus {
     /// Conditions and the generation they speak of.
     #[serde(flatten)]
     pub basic: BasicStatus,
-    /// Where Vault gives the credentials to those whose SecretBindings name this role.
+    /// Where Vault gives the credentials to those whose SecretBindings name this role, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
+    /// The SecretProvider of its connection: where it is taken away if the connection is deleted first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
 }
 
 const fn delete() -> DatabaseDeletion {

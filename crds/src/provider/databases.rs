@@ -14,6 +14,12 @@ pub struct Databases {
     #[schemars(length(max = 64))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["host"]))]
     pub hosts: Vec<DatabaseHost>,
+    /// The users of these servers whose passwords static DatabaseRoles may take over, and for whom; none
+    /// where it is left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["username"]))]
+    pub static_users: Vec<StaticUser>,
     /// Which namespaces' DatabaseRoles may bring statements of their own, which Vault runs as the
     /// database's root; none where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -37,6 +43,11 @@ pub struct DatabaseHost {
     #[x_kube(validation = Rule::new("self.matches('^([*][.])?[a-z0-9]([-.a-z0-9]*[a-z0-9])?$')")
         .message("host must be a host name or an IPv4 address in lower case, or '*.' and a domain"))]
     pub host: String,
+    /// The ports that they may name; the usual one of each sort of server where it is left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(range(min = 1, max = 65535)))]
+    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    pub ports: Vec<i32>,
     /// Which namespaces' DatabaseConnections may name it; the empty selector chooses all that the
     /// provider admits.
     pub namespaces: LabelSelector,
@@ -53,6 +64,18 @@ pub struct DatabaseHost {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 65536))]
     pub ca_bundle: Option<String>,
+}
+
+/// Users of databases, opened to some namespaces.
+#[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
+pub struct StaticUser {
+    /// A user, or the beginning of users' names and `*`.
+    #[schemars(length(min = 1, max = 64))]
+    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9_][-_.A-Za-z0-9]*[*]?$')")
+        .message("username must be letters, digits, '-', '_' and '.', with or without a '*' at its end"))]
+    pub username: String,
+    /// Whose DatabaseRoles may name it; the empty selector chooses all that the provider admits.
+    pub namespaces: LabelSelector,
 }
 
 /// How Vault knows a database server.

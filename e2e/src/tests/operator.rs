@@ -41,8 +41,8 @@ const DATABASES: &[Named] = &[
         databases::users,
     ),
     (
-        "operator: a database host and statements that are not opened are refused",
-        databases::refused,
+        "operator: database hosts, users and statements that are not opened, or closed later, are refused",
+        databases::refused::hosts_and_statements,
     ),
     (
         "operator: a lost root password comes back as the page says",

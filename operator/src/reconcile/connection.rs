@@ -36,7 +36,7 @@ pub(super) async fn reconcile(context: &Arc<Context>, key: &Key) -> Result<Next,
     let before = object.status.clone().unwrap_or_default();
     let (compiled, roles) = {
         let world = context.world();
-        let roles = world.database_roles_of(key).map(|(role, _)| role.name.clone());
+        let roles = connection::roles(&world, key).map(|role| role.name.clone());
         let compiled = connection::compile(&world, key, &object);
         (compiled, roles.collect::<Vec<_>>())
     };
@@ -46,11 +46,11 @@ pub(super) async fn reconcile(context: &Arc<Context>, key: &Key) -> Result<Next,
     };
     let (status, problem) = match outcome {
         Ok(status) => (ConnectionStatus { roles, ..status }, None),
-        Err(problem) => (before.clone(), Some(problem)),
+        Err(problem) => refused(context, key, &object, before.clone(), problem).await,
     };
     let findings = [rotation(&object, &status)];
     let findings = problem.is_none().then_some(&findings[..]);
-    let has_news = status.roles != before.roles;
+    let has_news = (&status.roles, &status.root_rotated_at) != (&before.roles, &before.root_rotated_at);
     status::report(context, api, &*object, problem.as_ref(), findings, |basic| {
         let fingerprint = status.basic.fingerprint.clone().filter(|_| problem.is_none());
         let basic = BasicStatus { fingerprint, ..basic };
@@ -105,6 +105,30 @@ async fn apply(
         root_password: object.annotations().get(ROOT_PASSWORD_ANNOTATION).cloned(),
         roles: Vec::new(),
     })
+}
+
+/// What is known of one that can't be as declared. What is refused to it is closed in Vault.
+async fn refused(
+    context: &Context,
+    key: &Key,
+    object: &DatabaseConnection,
+    before: ConnectionStatus,
+    problem: Problem,
+) -> (ConnectionStatus, Option<Problem>) {
+    let closed = connection::closed(&context.world(), key, object, &problem);
+    let Some(closed) = closed.map(Object::ClosedConnection) else {
+        return (before, Some(problem));
+    };
+    match context.apply(&object.spec.provider_ref.name, &closed).await {
+        Ok(_) => {
+            let roles = Vec::new();
+            (ConnectionStatus { roles, ..before }, Some(problem))
+        }
+        Err(why) => {
+            let message = format!("{problem}. It is still open in Vault: {why}");
+            (before, Some(Problem::new(why.reason, message)))
+        }
+    }
 }
 
 /// A connection that is there and this operator's, if its provider is done with itself.

@@ -11,7 +11,7 @@ use keystead_compile::{Held as _, Key, Problem, pause};
 use keystead_crds::DatabaseRole;
 use keystead_crds::common::BasicStatus;
 use keystead_crds::database::DatabaseRoleStatus;
-use keystead_vault::object::Object;
+use keystead_vault::object::{DatabaseRole as Role, Deletion, Object};
 use kube::Api;
 use std::sync::Arc;
 
@@ -27,7 +27,6 @@ pub(super) async fn reconcile(context: &Arc<Context>, key: &Key) -> Result<Next,
     if let Err(problem) = paused {
         return status::stays(context, api, &*object, problem).await;
     }
-    let before = object.status.clone().unwrap_or_default();
     let (compiled, allowed) = {
         let world = context.world();
         let compiled = role::compile(&world, key, &object);
@@ -36,30 +35,68 @@ pub(super) async fn reconcile(context: &Arc<Context>, key: &Key) -> Result<Next,
     let outcome = match compiled.and_then(|compiled| allowed.map(|allowed| (compiled, allowed))) {
         // The connection's reconcile queues this one.
         Ok((_, false)) => return Ok(Next::OnChange),
-        Ok((compiled, true)) => {
-            // What is to go with it is not written before that is sure.
-            finalizer::settle(&context.client, key, &*object).await?;
-            let path = compiled.credentials();
-            let compiled = Object::DatabaseRole(compiled);
-            let fingerprint = of_database(&context.world(), &provider, &compiled);
-            let applied = context.apply(&provider, &compiled).await;
-            applied.map(|_| (path, fingerprint.map(|found| found.to_string())))
-        }
+        Ok((compiled, true)) => apply(context, key, &object, &provider, compiled).await,
         Err(problem) => Err(problem),
     };
-    let problem = outcome.as_ref().err().cloned();
-    let (path, fingerprint) = outcome.ok().unzip();
+    let (status, problem) = match outcome {
+        Ok(status) => (status, None),
+        Err(problem) => refused(context, key, &object, &provider, problem).await,
+    };
     status::report(context, api, &*object, problem.as_ref(), Some(&[]), |basic| {
-        DatabaseRoleStatus {
-            basic: BasicStatus {
-                fingerprint: fingerprint.flatten(),
-                ..basic
-            },
-            path: path.or(before.path),
-        }
+        let fingerprint = status.basic.fingerprint.clone().filter(|_| problem.is_none());
+        let basic = BasicStatus { fingerprint, ..basic };
+        DatabaseRoleStatus { basic, ..status }
     })
     .await?;
     problem.map_or_else(|| Ok(Next::After(resync(context))), Err)
+}
+
+/// Makes it so in Vault. Answers what is known then.
+async fn apply(
+    context: &Context,
+    key: &Key,
+    object: &DatabaseRole,
+    provider: &str,
+    compiled: Role,
+) -> Result<DatabaseRoleStatus, Problem> {
+    // What is to go with it is not written before that is sure.
+    finalizer::settle(&context.client, key, object).await?;
+    let path = compiled.credentials();
+    let compiled = Object::DatabaseRole(compiled);
+    let fingerprint = of_database(&context.world(), provider, &compiled);
+    context.apply(provider, &compiled).await?;
+    Ok(DatabaseRoleStatus {
+        basic: BasicStatus {
+            fingerprint: fingerprint.map(|found| found.to_string()),
+            ..BasicStatus::default()
+        },
+        path: Some(path),
+        provider: Some(provider.to_owned()),
+    })
+}
+
+/// What is known of one that can't be as declared. What is refused to it goes from Vault; its users end with
+/// their leases, which nobody can renew then.
+async fn refused(
+    context: &Context,
+    key: &Key,
+    object: &DatabaseRole,
+    provider: &str,
+    problem: Problem,
+) -> (DatabaseRoleStatus, Option<Problem>) {
+    let before = object.status.clone().unwrap_or_default();
+    let withdrawn = role::withdrawal(&context.world(), key, object, &problem);
+    let Some(withdrawn) = withdrawn.filter(|_| before.path.is_some()) else {
+        return (before, Some(problem));
+    };
+    let withdrawn = Object::DatabaseRole(withdrawn);
+    match context.remove(provider, &withdrawn, Deletion::Retain).await {
+        Ok(()) => (DatabaseRoleStatus { path: None, ..before }, Some(problem)),
+        Err(why) => {
+            let message = format!("{problem}. It is still in Vault: {why}");
+            (before, Some(Problem::new(why.reason, message)))
+        }
+    }
 }
 
 /// A role that is there and this operator's, with its provider, if that is done with itself.
@@ -87,7 +124,7 @@ async fn farewell(
     let outcome = match removal {
         // Somebody thought better of it after the finalizer was set.
         _ if !object.goes() => Outcome::Clean,
-        // Without its connection nothing of it can be in Vault, or nobody can tell where.
+        // Nobody can tell where it is, if anything of it is anywhere.
         Err(why) => written.map_or(Outcome::Clean, |path| Outcome::LeftBehind(path, why)),
         Ok(found) => cleanup::take_away(context, object, provider, &found, paused).await,
     };

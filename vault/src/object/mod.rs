@@ -10,7 +10,8 @@ mod policy;
 mod role;
 
 pub use database::{
-    Authority, DatabaseConnection, DatabaseRole, DatabaseServer, RoleKind, Root, SecretKey, Tls,
+    Authority, ClosedConnection, DatabaseConnection, DatabaseRole, DatabaseServer, RoleKind, Root, SecretKey,
+    Tls,
 };
 pub use keys::SigningKeys;
 pub use kv::{Adoption, Deletion, KvSecret, Owner, ValueRef, ValueStore};
@@ -23,6 +24,8 @@ use std::fmt;
 /// One thing in Vault, as it should be.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Object {
+    /// A connection of the database engine that no role may use.
+    ClosedConnection(ClosedConnection),
     /// A connection of the database engine.
     DatabaseConnection(DatabaseConnection),
     /// A role of the database engine.
@@ -42,8 +45,9 @@ pub enum Object {
 impl fmt::Display for Object {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::DatabaseConnection(found) => {
-                write!(f, "database connection {}/{}", found.mount, found.name)
+            Self::ClosedConnection(ClosedConnection { mount, name })
+            | Self::DatabaseConnection(DatabaseConnection { mount, name, .. }) => {
+                write!(f, "database connection {mount}/{name}")
             }
             Self::DatabaseRole(role) => write!(f, "database role {}/{}", role.mount, role.name),
             Self::KvSecret(secret) => write!(f, "values {}", secret.path),

@@ -1,6 +1,6 @@
 //! `DatabaseConnection` → a connection of Vault's database engine.
 
-use super::mount;
+use super::{is_refusal, mount, role};
 use crate::kinds::provider;
 use crate::{Key, Problem, World};
 use keystead_crds::condition::Reason;
@@ -11,19 +11,15 @@ use keystead_crds::{DatabaseConnection, SecretProvider};
 use keystead_vault::hcl::is_plain_segment;
 use keystead_vault::name::Letter;
 use keystead_vault::object::{
-    Authority, DatabaseConnection as Connection, DatabaseServer, Root, SecretKey, Tls,
+    Authority, ClosedConnection, DatabaseConnection as Connection, DatabaseServer, Root, SecretKey, Tls,
 };
 use kube::ResourceExt as _;
 
 /// What there should be in Vault.
 pub fn compile(world: &World, key: &Key, object: &DatabaseConnection) -> Result<Connection, Problem> {
     let spec = &object.spec;
-    let provider = provider::find(world, &spec.provider_ref.name)?;
-    provider::admit(world, provider, &key.namespace)?;
-    check(object)?;
-    let opened = open(world, provider, &key.namespace, &spec.host)?;
+    let (provider, opened) = admit(world, key, object)?;
     let prefix = provider::prefix(world, provider);
-    let names = world.database_roles_of(key).map(|(role, _)| role);
     Ok(Connection {
         mount: mount(provider)?.to_owned(),
         name: prefix.name(Letter::DatabaseConnection, &key.namespace, &key.name),
@@ -37,7 +33,7 @@ pub fn compile(world: &World, key: &Key, object: &DatabaseConnection) -> Result<
             DatabasePlugin::Valkey => DatabaseServer::Valkey,
         },
         host: spec.host.clone(),
-        port: spec.port.unwrap_or_else(|| default_port(spec.plugin)),
+        port: spec.server().1,
         tls: tls(provider, spec.plugin, opened)?,
         username: spec.username.clone(),
         password: SecretKey {
@@ -47,10 +43,46 @@ pub fn compile(world: &World, key: &Key, object: &DatabaseConnection) -> Result<
         },
         rotate: spec.rotate_root,
         root: root(object),
-        allowed_roles: names
+        allowed_roles: roles(world, key)
             .map(|role| prefix.name(Letter::DatabaseRole, &role.namespace, &role.name))
             .collect(),
     })
+}
+
+/// The provider, and what it says of the server, if it opens it to the namespace.
+pub(super) fn admit<'a>(
+    world: &'a World,
+    key: &Key,
+    object: &DatabaseConnection,
+) -> Result<(&'a SecretProvider, &'a DatabaseHost), Problem> {
+    let provider = provider::find(world, &object.spec.provider_ref.name)?;
+    provider::admit(world, provider, &key.namespace)?;
+    check(object)?;
+    let opened = open(world, provider, &key.namespace, object)?;
+    Ok((provider, opened))
+}
+
+/// The roles that may use it: those that name it, but for what is refused to them.
+pub fn roles<'a>(world: &'a World, key: &'a Key) -> impl Iterator<Item = &'a Key> {
+    let roles = world.database_roles_of(key).filter(|(key, role)| {
+        let compiled = role::compile(world, key, role);
+        !compiled.is_err_and(|problem| is_refusal(world, &key.namespace, &problem))
+    });
+    roles.map(|(key, _)| key)
+}
+
+/// What is left in Vault of one that is refused: all of it, but no role may use it.
+pub fn closed(
+    world: &World,
+    key: &Key,
+    object: &DatabaseConnection,
+    problem: &Problem,
+) -> Option<ClosedConnection> {
+    if !is_refusal(world, &key.namespace, problem) {
+        return None;
+    }
+    let Connection { mount, name, .. } = removal(world, key, object).ok()?;
+    Some(ClosedConnection { mount, name })
 }
 
 /// What a deleted one leaves in Vault, by its name.
@@ -117,8 +149,9 @@ fn open<'a>(
     world: &World,
     provider: &'a SecretProvider,
     namespace: &str,
-    host: &str,
+    object: &DatabaseConnection,
 ) -> Result<&'a DatabaseHost, Problem> {
+    let (host, port) = object.spec.server();
     let hosts = &provider.spec.databases.hosts;
     let below = |pattern: &str| {
         pattern
@@ -129,16 +162,23 @@ fn open<'a>(
     let fits = |entry: &&DatabaseHost| entry.host == host || (!is_named && below(&entry.host));
     let mut fitting = hosts.iter().filter(fits);
     let open = fitting.find(|entry| world.selects(&entry.namespaces, namespace));
-    open.ok_or_else(|| {
-        Problem::new(
-            Reason::NotPermitted,
-            format!(
-                "spec.host: SecretProvider {} does not open the database host {host} to namespace {namespace}: \
-                 its spec.databases.hosts needs an entry for this host whose namespaces select this one",
-                provider.name_any()
-            ),
-        )
-    })
+    let refused = |message| Problem::new(Reason::NotPermitted, message);
+    let name = provider.name_any();
+    let open = open.ok_or_else(|| {
+        refused(format!(
+            "spec.host: SecretProvider {name} does not open the database host {host} to namespace {namespace}: \
+             its spec.databases.hosts needs an entry for this host whose namespaces select this one"
+        ))
+    })?;
+    let is_usual = open.ports.is_empty() && port == default_port(object.spec.plugin);
+    if is_usual || open.ports.contains(&i32::from(port)) {
+        return Ok(open);
+    }
+    Err(refused(format!(
+        "spec.port: SecretProvider {name} does not open port {port} of the database host {host}: \
+         its spec.databases.hosts[{}] needs it among its ports",
+        open.host
+    )))
 }
 
 fn tls(provider: &SecretProvider, plugin: DatabasePlugin, host: &DatabaseHost) -> Result<Tls, Problem> {

@@ -1,6 +1,6 @@
 //! `DatabaseRole` → a role of Vault's database engine.
 
-use super::{mount, presets};
+use super::{connection as server, fixed, is_refusal, mount, presets};
 use crate::kinds::provider;
 use crate::{Key, Problem, World};
 use keystead_crds::condition::{READY, Reason};
@@ -24,17 +24,18 @@ pub fn connection<'a>(
     found.ok_or_else(|| Problem::not_found("DatabaseConnection", name))
 }
 
-/// The provider whose Vault has the role, if it can be told.
-pub fn provider_name<'a>(world: &'a World, key: &Key, role: &DatabaseRole) -> Option<&'a str> {
-    let connection = connection(world, key, role).ok()?;
-    Some(&connection.spec.provider_ref.name)
+/// The provider whose Vault has the role, if it can be told: its connection's, or what that was.
+pub fn provider_name<'a>(world: &'a World, key: &Key, role: &'a DatabaseRole) -> Option<&'a str> {
+    if let Ok(connection) = connection(world, key, role) {
+        return Some(&connection.spec.provider_ref.name);
+    }
+    role.status.as_ref()?.provider.as_deref()
 }
 
 /// What there should be in Vault.
 pub fn compile(world: &World, key: &Key, role: &DatabaseRole) -> Result<Role, Problem> {
     let connection = connection(world, key, role)?;
-    let provider = provider::find(world, &connection.spec.provider_ref.name)?;
-    provider::admit(world, provider, &key.namespace)?;
+    let provider = admit(world, key, connection)?;
     let kind = match (&role.spec.dynamic, &role.spec.r#static) {
         (Some(dynamic), None) => {
             if !dynamic.creation_statements.is_empty() {
@@ -42,20 +43,13 @@ pub fn compile(world: &World, key: &Key, role: &DatabaseRole) -> Result<Role, Pr
             }
             self::dynamic(connection, dynamic)?
         }
-        (None, Some(fixed)) if fixed.username == connection.spec.username => {
-            return Err(Problem::new(
-                Reason::Invalid,
-                format!(
-                    "spec.static.username: {} is the user by whom DatabaseConnection {} works, and Vault keeps its password already",
-                    fixed.username,
-                    connection.name_any()
-                ),
-            ));
+        (None, Some(user)) => {
+            fixed::check(world, key, role, &user.username)?;
+            RoleKind::Static {
+                username: user.username.clone(),
+                rotation_period: Duration::from(user.rotation_period),
+            }
         }
-        (None, Some(fixed)) => RoleKind::Static {
-            username: fixed.username.clone(),
-            rotation_period: Duration::from(fixed.rotation_period),
-        },
         _ => {
             return Err(Problem::new(
                 Reason::Invalid,
@@ -66,9 +60,38 @@ pub fn compile(world: &World, key: &Key, role: &DatabaseRole) -> Result<Role, Pr
     named(world, provider, key, role, kind)
 }
 
+/// The provider, if the connection may use it.
+pub(super) fn admit<'a>(
+    world: &'a World,
+    key: &Key,
+    connection: &DatabaseConnection,
+) -> Result<&'a SecretProvider, Problem> {
+    let name = connection.name_any();
+    let admitted = server::admit(world, &Key::new(&key.namespace, &name), connection);
+    let admitted = admitted.map_err(|problem| {
+        let message = format!("DatabaseConnection {name}: {problem}");
+        Problem::new(problem.reason, message)
+    });
+    admitted.map(|(provider, _)| provider)
+}
+
+/// What goes from Vault of one that is refused.
+pub fn withdrawal(world: &World, key: &Key, role: &DatabaseRole, problem: &Problem) -> Option<Role> {
+    let is_refused = is_refusal(world, &key.namespace, problem);
+    is_refused.then(|| removal(world, key, role).ok()).flatten()
+}
+
 /// What a deleted one leaves in Vault, by its name.
 pub fn removal(world: &World, key: &Key, role: &DatabaseRole) -> Result<Role, Problem> {
-    let provider = provider::find(world, &connection(world, key, role)?.spec.provider_ref.name)?;
+    let provider = match provider_name(world, key, role) {
+        Some(name) => provider::find(world, name)?,
+        None => {
+            return Err(Problem::not_found(
+                "DatabaseConnection",
+                &role.spec.connection_ref.name,
+            ));
+        }
+    };
     let kind = match &role.spec.r#static {
         Some(fixed) => RoleKind::Static {
             username: fixed.username.clone(),

@@ -281,6 +281,7 @@ fn binding_rows() -> Vec<Row> {
         (binding, "/spec/secrets/0/service", json!("Hubspot"), "spec.secrets[0].service", SEGMENT),
         (binding, "/spec/secrets/0/service", Value::Null, "spec.secrets[0]", one),
         (binding, "/spec/secrets/0/path", json!("secret/data/a"), "spec.secrets[0]", one),
+        (binding, "/spec/secrets", json!([hubspot, {"name": "db", "databaseRole": "a", "optional": true}]), "spec.secrets[1]", "optional is not for a databaseRole"),
         (binding, "/spec/secrets", json!([hubspot, hubspot]), "spec.secrets[1]", twice),
         (binding, "/spec/files", json!([file, file]), "spec.files[1]", twice),
         (binding, "/spec/env", json!([variable, variable]), "spec.env[1]", twice),

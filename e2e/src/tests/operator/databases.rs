@@ -1,5 +1,7 @@
 //! Databases: what docs/databases.md shows, on a real PostgreSQL.
 
+pub(super) mod refused;
+
 use std::fs;
 
 use anyhow::{Context, Result, anyhow, ensure};
@@ -47,7 +49,8 @@ fn provider(rig: &Rig<'_>, databases: &str) -> String {
 
 fn opened(postgres: &Postgres<'_>) -> String {
     format!(
-        "{{hosts: [{{host: \"{}\", namespaces: {{}}, caFile: {}}}]}}",
+        "{{staticUsers: [{{username: \"{}-*\", namespaces: {{}}}}], hosts: [{{host: \"{}\", namespaces: {{}}, caFile: {}}}]}}",
+        postgres.database,
         postgres.server.host,
         postgres.server.ca.display()
     )
@@ -227,32 +230,6 @@ fn removed(rig: &Rig<'_>, postgres: &Postgres<'_>) -> Result<()> {
     let path = format!("{0}-db/config/keystead.{0}.{0}.c.{0}-shop.orders", rig.id);
     ensure!(rig.vault(&path)?.is_none(), "the connection is gone");
     Ok(())
-}
-
-pub(super) fn refused(stage: &Stage) -> Result<()> {
-    run(stage, "dbrefused", |rig, postgres| {
-        rig.apply(&secret(FIRST))?;
-        let connection = shown(rig, postgres, &["orders"])?;
-        let elsewhere = connection.replace(&postgres.server.host, "elsewhere.example.com");
-        rig.apply(&elsewhere)?;
-        let why = "does not open the database host elsewhere.example.com to namespace @id@-shop";
-        rig.says(CONNECTION, "False", "NotPermitted", why)?;
-        rig.apply(&connection)?;
-        rig.ready(&[CONNECTION])?;
-
-        let own = "databaserole/orders-own -n @id@-shop";
-        rig.apply(&shown(rig, postgres, &["orders-own"])?)?;
-        rig.says(
-            own,
-            "False",
-            "NotPermitted",
-            "does not allow namespace @id@-shop statements of its own",
-        )?;
-        let databases =
-            opened(postgres).replace("{hosts", "{freeStatements: {matchLabels: {team: a}}, hosts");
-        rig.apply(&provider(rig, &databases))?;
-        rig.ready(&[own])
-    })
 }
 
 /// What docs/databases.md says of a lost root password, done.

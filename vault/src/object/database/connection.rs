@@ -1,7 +1,8 @@
 //! A connection: a server, and the user (its root) by whom Vault makes others there.
 //!
 //! The root password is sent when the connection is made, and never again: Vault rotates it, and
-//! an old one would lock it out. Each write has Vault log in before it believes what was written.
+//! an old one would lock it out. Each write has Vault log in before it believes what was written, so a
+//! password that Vault keeps is shown to no server but the one that it is of.
 
 use crate::client::Client;
 use crate::engine::{Action, Planned};
@@ -120,7 +121,7 @@ impl DatabaseConnection {
             .as_ref()
             .is_none_or(|found| !differences(&self.fields(), found).is_empty());
         if found.is_none() || self.root == Root::Again {
-            self.write_with_password(client, store, found.is_some()).await?;
+            self.write_with_password(client, store, found.as_ref()).await?;
         } else if differs {
             client.write(&self.path(), &self.body(None)).await?;
         }
@@ -131,20 +132,21 @@ impl DatabaseConnection {
         Ok(action)
     }
 
-    /// Sends the given password. One that is refused does no harm where Vault's own is good: then
-    /// it was sent and rotated before, by somebody who was killed before he could say so.
+    /// Sends the given password. Where it is rotated, one that is refused does no harm if Vault's own is
+    /// good: then it was sent and rotated before, by somebody who was killed before he could say so.
     async fn write_with_password(
         &self,
         client: &Client,
         store: &impl ValueStore,
-        there: bool,
+        found: Option<&Fields>,
     ) -> Result<(), Error> {
         let SecretKey { namespace, name, key } = &self.password;
         let password = store.secret_key(namespace, name, key).await?;
         let written = client.write(&self.path(), &self.body(Some(&password))).await;
         let Err(error) = written else { return Ok(()) };
         let refused = matches!(&error, Error::Refused { why, .. } if why.contains(UNVERIFIED));
-        if there && refused && client.write(&self.path(), &self.body(None)).await.is_ok() {
+        let has_own = self.rotate && found.is_some_and(|found| self.is_at(found));
+        if has_own && refused && client.write(&self.path(), &self.body(None)).await.is_ok() {
             return Ok(());
         }
         Err(without(error, &password))
@@ -172,6 +174,13 @@ impl DatabaseConnection {
             let details = [detail].into_iter().chain(rotation).collect();
             return Ok(Planned::new(Action::Create, details));
         };
+        if self.root != Root::Again && !self.is_at(found) {
+            return Err(Error::Moved {
+                connection: self.name.clone(),
+                there: address(found),
+                declared: self.address(),
+            });
+        }
         let mut details = differences(&self.fields(), found);
         if self.root == Root::Again {
             details.push(format!("the password of {} is sent again", self.username));
@@ -199,6 +208,15 @@ impl DatabaseConnection {
 
     fn path(&self) -> String {
         format!("{}/config/{}", self.mount, self.name)
+    }
+
+    fn address(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+
+    /// Whether what Vault has is of the same server.
+    fn is_at(&self, found: &Fields) -> bool {
+        address(found) == self.address()
     }
 
     fn body(&self, password: Option<&Sensitive<String>>) -> Value {
@@ -260,13 +278,29 @@ impl DatabaseConnection {
     }
 }
 
-/// The server's own words, less the password that it was asked with.
+/// Host and port of the server that Vault connects to.
+fn address(found: &Fields) -> String {
+    let text = |name: &str| match found.get(name) {
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+        None => String::new(),
+    };
+    let url = text("connection_url");
+    let server = url
+        .rsplit_once('@')
+        .and_then(|(_, server)| server.split('/').next());
+    server.map_or_else(|| format!("{}:{}", text("host"), text("port")), str::to_owned)
+}
+
+/// The server's own words, less the password that it was asked with, in whatever spelling.
 fn without(error: Error, password: &Sensitive<String>) -> Error {
     match error {
         Error::Refused { request, code, why } => {
-            let escaped: String =
-                url::form_urlencoded::byte_serialize(password.expose().as_bytes()).collect();
-            let why = [password.expose(), &escaped]
+            let password = password.expose();
+            // As a path, as a user of a URL, and as a query, by the rules of Vault's own language.
+            let (path, user) = (escaped(password, "-_.~$&+=:@"), escaped(password, "-_.~$&+,;="));
+            let query = escaped(password, "-_.~ ").replace(' ', "+");
+            let why = [password, &path, &user, &query]
                 .into_iter()
                 .filter(|text| !text.is_empty())
                 .fold(why, |why, text| why.replace(text.as_str(), "[redacted]"));
@@ -274,6 +308,19 @@ fn without(error: Error, password: &Sensitive<String>) -> Error {
         }
         other => other,
     }
+}
+
+/// A text in which `%` and two digits stand for each byte but letters, digits and `kept`.
+fn escaped(text: &str, kept: &str) -> String {
+    let escape = |byte: u8| {
+        let stays = byte.is_ascii_alphanumeric() || kept.as_bytes().contains(&byte);
+        if stays {
+            char::from(byte).to_string()
+        } else {
+            format!("%{byte:02X}")
+        }
+    };
+    text.bytes().map(escape).collect()
 }
 
 #[cfg(test)]

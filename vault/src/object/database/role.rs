@@ -3,6 +3,7 @@
 use crate::client::Client;
 use crate::engine::{Action, Planned};
 use crate::error::Error;
+use crate::object::Deletion;
 use crate::object::fields::{Fields, differences, fields};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -82,8 +83,9 @@ impl DatabaseRole {
     }
 
     /// Takes it away, after all users that it made: their leases could not be told from others' later.
-    pub(crate) async fn delete(&self, client: &Client) -> Result<(), Error> {
-        if matches!(self.kind, RoleKind::Dynamic { .. }) {
+    /// Users that are retained end with their leases, which nobody can renew any more.
+    pub(crate) async fn delete(&self, client: &Client, users: Deletion) -> Result<(), Error> {
+        if users != Deletion::Retain && matches!(self.kind, RoleKind::Dynamic { .. }) {
             let leases = format!("sys/leases/revoke-prefix/{}", self.credentials());
             client.write(&leases, &json!({ "sync": true })).await?;
         }
@@ -125,3 +127,6 @@ impl DatabaseRole {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

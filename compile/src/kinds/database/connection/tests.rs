@@ -70,6 +70,71 @@ fn only_hosts_that_are_opened_to_the_namespace_are_connected_to() {
 }
 
 #[test]
+fn only_ports_that_are_opened_are_connected_to() {
+    for (ports, port, works) in [
+        (json!([]), None, true),
+        (json!([]), Some(5432), true),
+        (json!([]), Some(5433), false),
+        (json!([5433]), Some(5433), true),
+        (json!([5433]), None, false),
+    ] {
+        let hosts = json!([{"host": "db.example.com", "namespaces": {}, "ports": ports}]);
+        let result = compiled(&with(hosts, |connection| connection.spec.port = port));
+        assert_eq!(result.is_ok(), works, "{ports} {port:?}");
+        let problem = result.err();
+        let says_why = problem.is_none_or(|problem| {
+            problem.reason == Reason::NotPermitted && problem.message.contains("does not open port")
+        });
+        assert!(says_why, "{ports} {port:?}");
+    }
+}
+
+#[test]
+fn what_is_refused_is_taken_back() {
+    let roles = |world: &mut World| {
+        for (name, fields) in [
+            (
+                "own",
+                json!({"dynamic": {"creationStatements": ["CREATE ROLE a"]}}),
+            ),
+            ("reader", json!({"dynamic": {"preset": "readOnly"}})),
+        ] {
+            let role = database_role("shop", name, "orders", &fields);
+            world.set_database_role(Key::of(&role), Some(Arc::new(role)));
+        }
+    };
+    let mut world = database_world();
+    roles(&mut world);
+    let allowed = compiled(&world).unwrap().allowed_roles;
+    assert_eq!(
+        allowed,
+        ["keystead.c1.p.d.shop.reader"],
+        "one may bring no statements"
+    );
+    let (key, own) = (Key::new("shop", "orders"), Key::new("shop", "own"));
+    let role = world.database_role(&own).unwrap();
+    let problem = role::compile(&world, &own, role).unwrap_err();
+    let gone = role::withdrawal(&world, &own, role, &problem);
+    assert_eq!(gone.unwrap().name, "keystead.c1.p.d.shop.own");
+
+    let mut world = with(json!([]), |_| {});
+    roles(&mut world);
+    let object = world.database_connection(&key).unwrap();
+    let problem = compiled(&world).unwrap_err();
+    let closed = closed(&world, &key, object, &problem).unwrap();
+    assert_eq!(closed.name, "keystead.c1.p.c.shop.orders");
+    assert_eq!(super::roles(&world, &key).count(), 0);
+
+    // Nothing is taken back on the word of labels that are not known.
+    world.set_namespace("shop", None);
+    let object = world.database_connection(&key).unwrap();
+    assert!(super::closed(&world, &key, object, &problem).is_none());
+    // Nor for a mistake.
+    let mistake = Problem::new(Reason::Invalid, "");
+    assert!(super::closed(&database_world(), &key, object, &mistake).is_none());
+}
+
+#[test]
 fn what_would_mean_something_else_in_a_url_is_refused() {
     let hosts = json!([{"host": "*.example.com", "namespaces": {}}]);
     for host in [

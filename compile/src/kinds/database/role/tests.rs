@@ -67,14 +67,24 @@ fn what_is_the_servers_own_is_granted_to_nobody() {
 }
 
 #[test]
-fn the_root_is_nobodys_static_user() {
-    let fixed = |user: &str| json!({"static": {"username": user}});
-    let world = database_world();
-    assert!(compiled(&world, &fixed("legacy")).is_ok());
-    assert_eq!(
-        compiled(&world, &fixed("root")).unwrap_err().reason,
-        Reason::Invalid
+fn one_whose_connection_is_gone_is_taken_away_where_it_was() {
+    let mut world = database_world();
+    let mut role = database_role(
+        "shop",
+        "users",
+        "gone",
+        &json!({"dynamic": {"preset": "readOnly"}}),
     );
+    let key = Key::of(&role);
+    assert_eq!(removal(&world, &key, &role).unwrap_err().reason, Reason::NotFound);
+    role.status = Some(serde_json::from_value(json!({"provider": "p"})).unwrap());
+    assert_eq!(
+        removal(&world, &key, &role).unwrap().name,
+        "keystead.c1.p.d.shop.users"
+    );
+    assert_eq!(compile(&world, &key, &role).unwrap_err().reason, Reason::NotFound);
+    world.set_provider("p", None);
+    assert_eq!(removal(&world, &key, &role).unwrap_err().reason, Reason::NotFound);
 }
 
 #[test]

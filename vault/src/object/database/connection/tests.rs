@@ -2,7 +2,7 @@ use super::*;
 use crate::fake::{Answer, Fake};
 
 /// What nobody may see.
-const PASSWORD: &str = "pass/word+1";
+const PASSWORD: &str = "pass/word +1;=";
 
 struct Secret;
 
@@ -56,17 +56,33 @@ async fn pass(
     read: fn() -> Answer,
     write: fn(bool) -> Answer,
 ) -> (Result<Action, Error>, Vec<String>) {
+    pass_of(&connection(root), read, write).await
+}
+
+async fn pass_of(
+    wanted: &DatabaseConnection,
+    read: impl Fn() -> Answer + Send + Sync + 'static,
+    write: fn(bool) -> Answer,
+) -> (Result<Action, Error>, Vec<String>) {
     let fake = Fake::start(move |asked| match asked.method.as_str() {
         "GET" => read(),
         _ => write(asked.body.get("password").is_some()),
     })
     .await;
-    let result = connection(root).reconcile(&fake.client(), &Secret).await;
+    let result = wanted.reconcile(&fake.client(), &Secret).await;
     (result, fake.asked())
 }
 
 fn good(_: bool) -> Answer {
     Answer::ok(Value::Null)
+}
+
+fn refuses_the_given(given: bool) -> Answer {
+    if given {
+        Answer::refused(400, "error verifying connection: no such user")
+    } else {
+        good(false)
+    }
 }
 
 const CONFIG: &str = "/v1/database/config/keystead.c1.p.c.shop.orders";
@@ -113,14 +129,7 @@ async fn a_lost_password_is_told_and_the_old_one_not_tried() {
 
 #[tokio::test]
 async fn a_password_that_is_asked_for_again_may_have_been_rotated_already() {
-    let refuses = |given: bool| {
-        if given {
-            Answer::refused(400, "error verifying connection: no such user")
-        } else {
-            good(false)
-        }
-    };
-    let (result, asked) = pass(Root::Again, || there(json!({})), refuses).await;
+    let (result, asked) = pass(Root::Again, || there(json!({})), refuses_the_given).await;
     assert_eq!((result, asked.len()), (Ok(Action::Change), 4));
     let both = |_: bool| Answer::refused(400, "error verifying connection: no such user");
     let (result, _) = pass(Root::Again, || there(json!({})), both).await;
@@ -128,14 +137,60 @@ async fn a_password_that_is_asked_for_again_may_have_been_rotated_already() {
 }
 
 #[tokio::test]
+async fn a_wrong_password_that_nobody_rotates_is_refused() {
+    let mut kept = connection(Root::Again);
+    kept.rotate = false;
+    let (result, asked) = pass_of(&kept, || there(json!({})), refuses_the_given).await;
+    assert!(result.is_err(), "{asked:?}");
+    assert_eq!(asked.len(), 2, "Vault's own is not asked for: {asked:?}");
+}
+
+#[tokio::test]
+async fn what_vault_keeps_is_shown_to_no_other_server() {
+    let changes: [fn(&mut DatabaseConnection); 2] = [
+        |moved| moved.host = "evil.example.com".into(),
+        |moved| moved.port = 1,
+    ];
+    for server in [connection(Root::Given).server, DatabaseServer::Redis] {
+        for (change, root) in changes
+            .into_iter()
+            .flat_map(|change| [Root::Given, Root::Rotated, Root::Again].map(|root| (change, root)))
+        {
+            let mut moved = connection(root);
+            moved.server = server.clone();
+            let before = moved.fields();
+            change(&mut moved);
+            let read = move || Answer::ok(json!({"data": {"connection_details": before}}));
+            let (result, asked) = pass_of(&moved, read, refuses_the_given).await;
+            if root == Root::Again {
+                // The given one was refused, and Vault's own is not tried.
+                assert!(matches!(result, Err(Error::Refused { .. })), "{result:?}");
+                assert_eq!(asked.len(), 2, "{asked:?}");
+            } else {
+                assert!(matches!(result, Err(Error::Moved { .. })), "{result:?}");
+                assert_eq!(asked.len(), 1, "{asked:?}");
+            }
+        }
+    }
+    // With a password of its own it may go.
+    let mut moved = connection(Root::Again);
+    moved.host = "new.example.com".into();
+    let (result, asked) = pass_of(&moved, || there(json!({})), good).await;
+    assert_eq!((result, asked.len()), (Ok(Action::Change), 3));
+}
+
+#[tokio::test]
 async fn what_a_server_repeats_of_a_password_is_not_said() {
     let tells = |_: bool| {
         Answer::refused(
             400,
-            "error verifying connection: pass/word+1 or pass%2Fword%2B1 is bad",
+            "error verifying connection: pass/word +1;=, pass%2Fword+%2B1%3B%3D, pass%2Fword%20+1%3B= or pass%2Fword%20+1;= is bad",
         )
     };
     let (result, _) = pass(Root::Given, missing, tells).await;
     let words = result.unwrap_err().to_string();
-    assert!(words.contains("[redacted] or [redacted] is bad"), "{words}");
+    assert!(
+        words.contains(": [redacted], [redacted], [redacted] or [redacted] is bad"),
+        "{words}"
+    );
 }
