@@ -1,9 +1,12 @@
-//! Whom the pod's files can be told about when they change: what can't work is refused, and each signal
-//! gets the name of its container.
+//! What is to happen in a pod when values change: what can't work is refused, and each signal gets the name
+//! of its container.
 
 use super::pod::{Container, Pod};
 use super::way::Way;
 use super::{PodSecrets, Refusal, served, sidecar};
+use keystead_compile::kinds::defaults::By;
+use keystead_crds::common::SidecarMode;
+use keystead_crds::names;
 use keystead_crds::sidecar::OnChange;
 use std::collections::BTreeMap;
 
@@ -13,6 +16,7 @@ pub(super) type Signals = BTreeMap<String, Vec<String>>;
 /// Puts the containers of signals into the config, or says why somebody could not be told. Where our program
 /// starts a container's command it sends the signal, too, and the sidecar need not.
 pub(super) fn settle(pod: &Pod<'_>, secrets: &mut PodSecrets, way: Way) -> Result<Signals, Refusal> {
+    admit_mode(secrets, way)?;
     let mut signals = Signals::new();
     let served = served::all(pod, pod.place(way.first), &secrets.shape);
     let started: Vec<&str> = served.map(|(_, container)| &*container.name).collect();
@@ -53,6 +57,32 @@ pub(super) fn settle(pod: &Pod<'_>, secrets: &mut PodSecrets, way: Way) -> Resul
         }
     }
     Ok(signals)
+}
+
+/// Refuses what the pod's mode would silently leave undone: a binding asks for it in a mode of its own that an
+/// annotation of the pod replaces, or the pod itself does by another annotation.
+fn admit_mode(secrets: &PodSecrets, way: Way) -> Result<(), Refusal> {
+    let mode = secrets.defaults.mode.value;
+    if secrets.restart && mode != SidecarMode::Exec {
+        return Err(Refusal(format!(
+            "sidecar.restartOnChange of SecretBinding {} needs mode Exec, and the pod's annotation {} is {mode:?}: take \
+             the annotation away or say Exec, or keep such pods apart from the binding by its podSelector",
+            secrets.bindings.join(", "),
+            names::SIDECAR_MODE_ANNOTATION
+        )));
+    }
+    let own = [
+        (&secrets.defaults.refresh.by, names::REFRESH_ANNOTATION),
+        (&secrets.shape.port.by, names::SIDECAR_PORT_ANNOTATION),
+    ];
+    match own.into_iter().find(|(by, _)| way.once && **by == By::Pod) {
+        None => Ok(()),
+        Some((_, annotation)) => Err(Refusal(format!(
+            "the pod's annotation {annotation} needs a sidecar that stays, and with sidecar.mode Init none does: take \
+             the annotation away, or choose another mode by the annotation {}",
+            names::SIDECAR_MODE_ANNOTATION
+        ))),
+    }
 }
 
 /// The container that gets a signal, or why none can.

@@ -67,6 +67,45 @@ fn an_init_container_can_tell_nobody() {
 }
 
 #[test]
+fn a_mode_of_the_pod_takes_nothing_away_in_silence() {
+    let said = |annotations: &Value, restart: bool, mode| {
+        let mut secrets = secrets();
+        secrets.restart = restart;
+        secrets.defaults.mode.value = mode;
+        let web = json!({"name": "web", "command": ["web"]});
+        let pod = json!({"metadata": {"annotations": annotations}, "spec": {"containers": [web]}});
+        plan(&pod, secrets, &settings()).map_or_else(|refusal| refusal.to_string(), |_| String::new())
+    };
+    for mode in ["Sidecar", "Init"] {
+        assert_eq!(
+            said(&json!({"keystead.dev/sidecar-mode": mode}), true, SidecarMode::Exec),
+            format!(
+                "sidecar.restartOnChange of SecretBinding web, more needs mode Exec, and the pod's annotation \
+                 keystead.dev/sidecar-mode is {mode}: take the annotation away or say Exec, or keep such pods apart \
+                 from the binding by its podSelector"
+            )
+        );
+    }
+    for (name, text) in [("refresh-interval", "30s"), ("sidecar-port", "9200")] {
+        let name = format!("keystead.dev/{name}");
+        assert_eq!(
+            said(&json!({&name: text}), false, SidecarMode::Init),
+            format!(
+                "the pod's annotation {name} needs a sidecar that stays, and with sidecar.mode Init none does: take the \
+                 annotation away, or choose another mode by the annotation keystead.dev/sidecar-mode"
+            )
+        );
+        assert_eq!(said(&json!({&name: text}), true, SidecarMode::Exec), "");
+    }
+    let exec = json!({"keystead.dev/sidecar-mode": "Exec"});
+    assert_eq!(said(&exec, true, SidecarMode::Exec), "");
+    assert_eq!(
+        said(&json!({"keystead.dev/sidecar-mode": "Init"}), false, SidecarMode::Exec),
+        ""
+    );
+}
+
+#[test]
 fn a_signal_gets_the_name_of_its_container() {
     let one = spec(&[container("web", Some(1000))], &[container("setup", Some(0))]);
     assert_eq!(told(&one, signal(None)), Ok(Some(signal(Some("web")))));
