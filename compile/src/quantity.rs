@@ -20,6 +20,20 @@ pub fn parse(text: &str) -> Option<u128> {
     whole.checked_add(rest)
 }
 
+/// The same in whole bytes, of what is too much as many as there can be.
+pub fn bytes(text: &str) -> Option<u64> {
+    Some(u64::try_from(parse(text)? / ONE).unwrap_or(u64::MAX))
+}
+
+/// Bytes as a quantity in `Mi`, or in `Ki` where that is not even; what is less than one is left out.
+pub fn in_binary(bytes: u64) -> String {
+    if bytes % (1 << 20) == 0 {
+        format!("{}Mi", bytes >> 20)
+    } else {
+        format!("{}Ki", bytes >> 10)
+    }
+}
+
 fn digits(text: &str) -> Option<u128> {
     if text.is_empty() {
         return Some(0);
@@ -78,6 +92,15 @@ mod tests {
         }
         for [less, more] in [["10m", "0.1"], ["16M", "16Mi"], ["8Mi", "16Mi"], ["1Ti", "1Pi"]] {
             assert!(parse(less) < parse(more), "{less} {more}");
+        }
+    }
+
+    #[test]
+    fn bytes_are_whole() {
+        assert_eq!(bytes("1.5Ki"), Some(1536));
+        assert_eq!((bytes("1500m"), bytes("20E")), (Some(1), Some(u64::MAX)));
+        for (bytes, wanted) in [(32 << 20, "32Mi"), ((1 << 20) + 1025, "1025Ki"), (5, "0Ki")] {
+            assert_eq!(in_binary(bytes), wanted);
         }
     }
 

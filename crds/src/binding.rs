@@ -137,6 +137,14 @@ pub struct SidecarSpec {
     /// `keystead.dev/sidecar-cpu` and `keystead.dev/sidecar-memory` count, then the provider's `defaults`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
+    /// The size of the volume in memory that holds the files, such as `32Mi`, two versions of them at every
+    /// change; what is in it counts on the sidecar's memory. Where it is left out the provider's `defaults`
+    /// count, then 32Mi, or four fifths of what a memory limit leaves beside the 7Mi that the sidecar needs itself.
+    /// One that does not fit into the limit is refused. Of several bindings of a pod the largest counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 32))]
+    #[x_kube(validation = Rule::new("isQuantity(self) && quantity(self).compareTo(quantity('64Ki')) >= 0").message("filesSize must be a quantity of at least 64Ki, such as 32Mi"))]
+    pub files_size: Option<String>,
     /// `Sidecar`: a sidecar keeps files current. `Init`: an init container writes them once. `Exec`: as
     /// `Sidecar`, and each container's `command` is started with its variables, whatever they hold. Where
     /// it is left out the namespace's annotation `keystead.dev/sidecar-mode` counts, then the provider's

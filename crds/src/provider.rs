@@ -99,10 +99,18 @@ pub struct Defaults {
 
 /// How sidecars are where nobody says otherwise.
 #[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct SidecarDefaults {
     /// What they ask for; 10m and 16Mi where it is left out.
     #[serde(flatten)]
     pub resources: Resources,
+    /// The size of the volume in memory that holds the files, such as `32Mi`, two versions of them at every
+    /// change; what is in it counts on the sidecar's memory. As a binding's
+    /// `sidecar.filesSize`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 32))]
+    #[x_kube(validation = Rule::new("isQuantity(self) && quantity(self).compareTo(quantity('64Ki')) >= 0").message("filesSize must be a quantity of at least 64Ki, such as 32Mi"))]
+    pub files_size: Option<String>,
     /// How pods get their secrets, as a binding's `sidecar.mode`; `Sidecar` where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<SidecarMode>,

@@ -126,7 +126,7 @@ fn why(error: &io::Error, path: &Path) -> String {
             let size = volume.map_or(0, |volume| volume.blocks() * volume.fragment_size());
             format!(
                 "the volume of {} KiB is full, and a change needs room for the old files and the new ones: have fewer \
-                 or smaller files, and a memory limit of the pod that is above the volume's size",
+                 or smaller files, or let the SecretBinding's sidecar.filesSize, and a memory limit there is, be larger",
                 size / 1024
             )
         }

@@ -1,6 +1,10 @@
 //! What holds for a pod's sidecar: what its own annotations say, else its binding, else its namespace's
 //! annotations, else the provider's `defaults`, else what is built in.
 
+mod volumes;
+
+pub use self::volumes::Volumes;
+
 use crate::{Key, Problem, World, quantity};
 use keystead_crds::common::SidecarMode;
 use keystead_crds::condition::Reason;
@@ -38,6 +42,8 @@ pub struct Effective {
     pub cpu_limit: Said<Option<String>>,
     /// Memory that it may use; none where it depends on the pod.
     pub memory_limit: Said<Option<String>>,
+    /// The size of the volume with its files, such as `32Mi`; none where it depends on the limit.
+    pub files_size: Said<Option<String>>,
     /// How a pod gets its secrets.
     pub mode: Said<SidecarMode>,
     /// Whether the sidecar comes before all other containers.
@@ -87,7 +93,7 @@ pub fn effective(
     let most = shared.resources.limits.unwrap_or_default();
     let refresh = [binding.spec.refresh_interval, defaults.refresh_interval].map(|said| said.map(bounded));
     let [asked, usual] = refresh;
-    Ok(Effective {
+    let held = Effective {
         refresh: heard(key, [asked, noted.refresh, usual], REFRESH),
         cpu: heard(
             key,
@@ -109,9 +115,19 @@ pub fn effective(
             [limits.memory, noted.memory_limit, most.memory].map(|said| said.map(Some)),
             None,
         ),
+        files_size: heard(
+            key,
+            [own.files_size, None, shared.files_size].map(|said| said.map(Some)),
+            None,
+        ),
         mode: heard(key, [own.mode, noted.mode, shared.mode], SidecarMode::Sidecar),
         first: heard(key, [own.first, noted.first, shared.first], true),
-    })
+    };
+    let limit = held.memory_limit.value.as_ref();
+    let limit = limit.map(|limit| larger(limit, &held.memory.value).as_str());
+    held.volumes(limit, held.mode.value == SidecarMode::Exec)
+        .map_err(|why| Problem::new(Reason::Invalid, why))?;
+    Ok(held)
 }
 
 /// The first that says something: the binding, its namespace, the provider.
@@ -159,6 +175,7 @@ impl Effective {
             memory: larger(self.memory, other.memory),
             cpu_limit: wider(self.cpu_limit, other.cpu_limit),
             memory_limit: wider(self.memory_limit, other.memory_limit),
+            files_size: wider(self.files_size, other.files_size),
             mode: if other.mode.value > self.mode.value {
                 other.mode
             } else {
@@ -182,9 +199,16 @@ impl Effective {
             memory: self.memory.or(noted.memory),
             cpu_limit: self.cpu_limit.or(noted.cpu_limit.map(Some)),
             memory_limit: self.memory_limit.or(noted.memory_limit.map(Some)),
+            files_size: self.files_size,
             mode: self.mode.or(noted.mode),
             first: self.first.or(noted.first),
         })
+    }
+
+    /// The sizes of the sidecar's volumes where it has this memory limit, if any, with or without its program among
+    /// the files; else why they can't be.
+    pub fn volumes(&self, limit: Option<&str>, program: bool) -> Result<Volumes, String> {
+        Volumes::fit(self.files_size.value.as_deref(), limit, program)
     }
 
     /// How often values are looked at, in milliseconds.

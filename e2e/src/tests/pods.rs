@@ -7,6 +7,7 @@ mod reports;
 mod rollout;
 mod shapes;
 mod told;
+mod volumes;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -79,6 +80,10 @@ const TESTS: &[Named] = &[
     (
         "pods: nobody but a pod itself reports on it, and not without end",
         reports::refused,
+    ),
+    (
+        "pods: a volume that is full, or read-only, is said by the pod, and one with room again heals",
+        volumes::hold,
     ),
 ];
 

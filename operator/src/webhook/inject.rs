@@ -84,7 +84,12 @@ pub fn plan(pod: &Pod<'_>, secrets: PodSecrets, settings: &Settings) -> Result<V
             patch.add(format!("{at}/command"), way.start(files, command, signals));
         }
     }
-    let volumes = sidecar::volumes(&secrets.audience);
+    let resources = resources::of(pod, &secrets.defaults, settings);
+    let limit = resources
+        .as_ref()
+        .and_then(|all| all["limits"]["memory"].as_str());
+    let sizes = secrets.defaults.volumes(limit, way.execs()).map_err(Refusal)?;
+    let volumes = sidecar::volumes(&secrets.audience, sizes);
     patch.append("/spec", "volumes", pod.has_volumes(), volumes);
     let missing = pod.lacks_pull_secrets(&settings.image_pull_secrets);
     let missing: Vec<Value> = missing.map(|name| json!({"name": name})).collect();
@@ -93,7 +98,7 @@ pub fn plan(pod: &Pod<'_>, secrets: PodSecrets, settings: &Settings) -> Result<V
     }
     annotate(&mut patch, pod, &secrets.bindings);
     // Last, because it shifts the indices of the pod's own init containers.
-    let ours = sidecar::containers(pod, secrets, way, settings)?;
+    let ours = sidecar::containers(pod, secrets, way, settings, resources)?;
     let exists = pod.has_init_containers().then_some(place);
     patch.insert("/spec", "initContainers", exists, ours);
     Ok(patch.finish())

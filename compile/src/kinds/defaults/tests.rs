@@ -128,6 +128,7 @@ fn a_pod_of_several_looks_as_often_and_asks_as_much_as_any() {
         memory: by(name, memory.into()),
         cpu_limit: by("", None),
         memory_limit: by(name, (name == "b").then(|| "1Gi".to_owned())),
+        files_size: by(name, (name == "b").then(|| "64Mi".to_owned())),
         mode: by(name, mode),
         first: by(name, first),
     };
@@ -138,6 +139,7 @@ fn a_pod_of_several_looks_as_often_and_asks_as_much_as_any() {
     let wanted = Effective {
         memory: other.memory.clone(),
         memory_limit: other.memory_limit.clone(),
+        files_size: other.files_size.clone(),
         mode: other.mode.clone(),
         first: other.first.clone(),
         ..one.clone()
@@ -164,6 +166,36 @@ fn the_mode_and_the_place_are_said_alike() {
     assert_eq!(
         said(provider(), &namespace, binding()),
         (SidecarMode::Sidecar, false)
+    );
+}
+
+#[test]
+fn the_size_of_the_files_fits_into_the_limit() {
+    let held = |defaults, spec| held(defaults, &[], &spec);
+    let size = |defaults, spec| held(defaults, spec).unwrap().files_size.value;
+    let sized = |size: &str| json!({"sidecar": {"filesSize": size}});
+    assert_eq!(size(json!({}), json!({})), None);
+    assert_eq!(size(sized("16Mi"), json!({})).as_deref(), Some("16Mi"));
+    assert_eq!(size(sized("16Mi"), sized("64Mi")).as_deref(), Some("64Mi"));
+    let limited = json!({"sidecar": {"limits": {"memory": "16Mi"}}});
+    let problem = held(limited.clone(), sized("16Mi")).unwrap_err();
+    assert_eq!(problem.reason, Reason::Invalid);
+    assert!(
+        problem
+            .message
+            .starts_with("sidecar.filesSize is 16Mi, which does not fit"),
+        "{problem}"
+    );
+    assert!(held(limited.clone(), sized("8Mi")).is_ok());
+    // A limit below what is asked for is raised to that.
+    let asks = json!({"sidecar": {"filesSize": "16Mi", "resources": {"memory": "64Mi"}}});
+    assert!(held(limited, asks).is_ok());
+    let exec =
+        json!({"sidecar": {"mode": "Exec", "resources": {"memory": "8Mi", "limits": {"memory": "8Mi"}}}});
+    let problem = held(json!({}), exec).unwrap_err();
+    assert!(
+        problem.message.contains("limits.memory be at least 14Mi"),
+        "{problem}"
     );
 }
 

@@ -190,7 +190,7 @@ fn start(rig: &Rig<'_>, name: &str, account: &str) -> Result<()> {
 }
 
 /// Waits for an event of the pod.
-fn says(rig: &Rig<'_>, pod: &str, kind: &str, sentence: &str) -> Result<()> {
+pub(super) fn says(rig: &Rig<'_>, pod: &str, kind: &str, sentence: &str) -> Result<()> {
     let line = format!(
         "kubectl -n {}-shop get events --field-selector involvedObject.kind=Pod,involvedObject.name={pod} \
          -o 'jsonpath={{range .items[*]}}{{.type}} {{.reason}}: {{.message}};{{end}}'",
@@ -212,7 +212,7 @@ fn says(rig: &Rig<'_>, pod: &str, kind: &str, sentence: &str) -> Result<()> {
 }
 
 /// The operator is a process of this machine, so pods are told its address by hand.
-fn pod(rig: &Rig<'_>, name: &str, account: &str) -> Result<String> {
+pub(super) fn pod(rig: &Rig<'_>, name: &str, account: &str) -> Result<String> {
     let node = node(rig)?;
     Ok(format!(
         "

@@ -3,8 +3,8 @@
 
 use super::pod::{Container, Pod};
 use super::{Refusal, Settings};
-use keystead_compile::kinds::defaults::{Effective, larger};
-use keystead_compile::quantity;
+use keystead_compile::kinds::defaults::{Effective, Volumes, larger};
+use keystead_compile::quantity::{self, bytes, in_binary};
 use serde_json::{Map, Value, json};
 
 /// The resources of a container of ours; none where the pod itself says all of it.
@@ -16,6 +16,9 @@ use serde_json::{Map, Value, json};
 ///   might not fit.
 pub(super) fn of(pod: &Pod<'_>, held: &Effective, settings: &Settings) -> Option<Value> {
     let (usual, is_guaranteed) = (&settings.guaranteed, pod.all_containers().all(is_guaranteed));
+    // Files that somebody wants room for get it.
+    let files = held.files_size.value.as_deref().and_then(bytes).unwrap_or(0);
+    let memory = in_binary(Volumes::limit(files));
     let (mut requests, mut limits) = (Map::new(), Map::new());
     for (name, request, limit, usual) in [
         ("cpu", &held.cpu.value, &held.cpu_limit.value, &usual.cpu),
@@ -23,7 +26,7 @@ pub(super) fn of(pod: &Pod<'_>, held: &Effective, settings: &Settings) -> Option
             "memory",
             &held.memory.value,
             &held.memory_limit.value,
-            &usual.memory,
+            larger(&usual.memory, &memory),
         ),
     ] {
         if pod.own(name) != (None, None) {

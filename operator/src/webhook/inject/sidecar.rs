@@ -2,8 +2,10 @@
 
 use super::pod::{Container, Pod};
 use super::way::{Gate, Way};
-use super::{PodSecrets, Refusal, Settings, resources};
+use super::{PodSecrets, Refusal, Settings};
+use keystead_compile::kinds::defaults::Volumes;
 use keystead_compile::kinds::pod::Shape;
+use keystead_compile::quantity::in_binary;
 use keystead_crds::{names, sidecar::Config};
 use serde_json::{Value, json};
 
@@ -17,8 +19,8 @@ pub(super) fn containers(
     secrets: PodSecrets,
     way: Way,
     settings: &Settings,
+    resources: Option<Value>,
 ) -> Result<Vec<Value>, Refusal> {
-    let resources = resources::of(pod, &secrets.defaults, settings);
     let port = secrets.shape.port.value;
     let owner = Owner::of(pod);
     let config = Config {
@@ -114,9 +116,11 @@ pub(super) fn serves(pod: &Pod<'_>, way: Way, shape: &Shape) -> bool {
 }
 
 /// What the mounts mean.
-pub(super) fn volumes(audience: &str) -> Vec<Value> {
-    let memory =
-        |name: &str, size: &str| json!({"name": name, "emptyDir": {"medium": "Memory", "sizeLimit": size}});
+pub(super) fn volumes(audience: &str, sizes: Volumes) -> Vec<Value> {
+    let memory = |name: &str, size: u64| {
+        let size = in_binary(size);
+        json!({"name": name, "emptyDir": {"medium": "Memory", "sizeLimit": size}})
+    };
     let token = |audience: &str, path: &str| {
         let token = json!({"audience": audience, "expirationSeconds": TOKEN_SECONDS, "path": path});
         json!({"serviceAccountToken": token})
@@ -126,8 +130,8 @@ pub(super) fn volumes(audience: &str) -> Vec<Value> {
         token(names::REPORT_AUDIENCE, names::REPORT_TOKEN_FILE),
     ];
     vec![
-        memory(names::FILES_VOLUME, FILES_SIZE),
-        memory(names::PRIVATE_VOLUME, PRIVATE_SIZE),
+        memory(names::FILES_VOLUME, sizes.files),
+        memory(names::PRIVATE_VOLUME, sizes.private),
         json!({"name": names::TOKEN_VOLUME, "projected": {"sources": tokens}}),
     ]
 }
@@ -239,9 +243,3 @@ const TOKEN_SECONDS: u32 = 600;
 
 /// Longest config, in bytes. Linux starts no program with a variable of 128 KiB.
 const LONGEST_CONFIG: usize = 100 * 1000;
-
-/// Two versions of all files during a swap. Together with [`PRIVATE_SIZE`] less than the memory of a
-/// sidecar with a limit.
-const FILES_SIZE: &str = "32Mi";
-/// Two versions of the variables, and the readiness file.
-const PRIVATE_SIZE: &str = "8Mi";

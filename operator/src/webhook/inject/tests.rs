@@ -78,6 +78,7 @@ fn defaults(cpu: &str, memory: &str) -> Effective {
         mode: built_in(SidecarMode::Sidecar),
         cpu_limit: built_in(None),
         memory_limit: built_in(None),
+        files_size: built_in(None),
         first: built_in(true),
     }
 }

@@ -78,7 +78,11 @@ fn a_mode_of_the_pod_takes_nothing_away_in_silence() {
     };
     for mode in ["Sidecar", "Init"] {
         assert_eq!(
-            said(&json!({"keystead.dev/sidecar-mode": mode}), true, SidecarMode::Exec),
+            said(
+                &json!({"keystead.dev/sidecar-mode": mode}),
+                true,
+                SidecarMode::Exec
+            ),
             format!(
                 "sidecar.restartOnChange of SecretBinding web, more needs mode Exec, and the pod's annotation \
                  keystead.dev/sidecar-mode is {mode}: take the annotation away or say Exec, or keep such pods apart \
@@ -100,7 +104,11 @@ fn a_mode_of_the_pod_takes_nothing_away_in_silence() {
     let exec = json!({"keystead.dev/sidecar-mode": "Exec"});
     assert_eq!(said(&exec, true, SidecarMode::Exec), "");
     assert_eq!(
-        said(&json!({"keystead.dev/sidecar-mode": "Init"}), false, SidecarMode::Exec),
+        said(
+            &json!({"keystead.dev/sidecar-mode": "Init"}),
+            false,
+            SidecarMode::Exec
+        ),
         ""
     );
 }

@@ -177,3 +177,48 @@ fn its_image_is_pulled_with_its_own_secrets_too() {
     );
     assert_eq!(none["spec"]["imagePullSecrets"], Value::Null);
 }
+
+/// The sizes of the volumes of files and variables, and the sidecar's memory limit.
+fn sized(pod: &Value, say: impl FnOnce(&mut Effective)) -> Result<[String; 3], String> {
+    let mut secrets = secrets();
+    say(&mut secrets.defaults);
+    let operations = plan(pod, secrets, &settings()).map_err(|refusal| refusal.to_string())?;
+    let spec = &patched(pod, &operations)["spec"];
+    let size = |index: usize| &spec["volumes"][index]["emptyDir"]["sizeLimit"];
+    let limit = &spec["initContainers"][0]["resources"]["limits"]["memory"];
+    Ok([size(0), size(1), limit].map(|value| value.as_str().unwrap_or("none").to_owned()))
+}
+
+#[test]
+fn the_volumes_fit_into_a_limit() {
+    let free = json!({"spec": {"containers": [{"name": "c", "command": ["c"]}]}});
+    let limits = json!({"limits": {"cpu": "1", "memory": "1Gi"}});
+    let guaranteed = json!({"spec": {"containers": [{"name": "c", "resources": limits}]}});
+    let limit = |text: &'static str| {
+        move |held: &mut Effective| {
+            held.memory.value = "8Mi".to_owned();
+            held.memory_limit.value = Some(text.to_owned());
+        }
+    };
+    let size = |held: &mut Effective| held.files_size.value = Some("256Mi".to_owned());
+    let sizes = |sizes: [&str; 3]| Ok(sizes.map(str::to_owned));
+    assert_eq!(sized(&free, nothing), sizes(["32Mi", "8Mi", "none"]));
+    assert_eq!(sized(&free, size), sizes(["256Mi", "8Mi", "none"]));
+    assert_eq!(sized(&free, limit("8Mi")), sizes(["819Ki", "204Ki", "8Mi"]));
+    assert_eq!(sized(&guaranteed, nothing), sizes(["32Mi", "8Mi", "64Mi"]));
+    assert_eq!(
+        sized(&guaranteed, size),
+        sizes(["256Mi", "8Mi", "271Mi"]),
+        "one that nobody said is large enough"
+    );
+    let said = sized(&free, |held| {
+        limit("64Mi")(held);
+        size(held);
+    });
+    assert!(said.is_err_and(|why| why.starts_with("sidecar.filesSize is 256Mi, which does not fit")));
+    let said = sized(&free, |held| {
+        limit("8Mi")(held);
+        held.mode.value = SidecarMode::Exec;
+    });
+    assert!(said.is_err_and(|why| why.contains("program starts the containers' commands")));
+}
