@@ -36,7 +36,10 @@ __all__ = [
 ]
 
 FOLDER = "/keystead"
-"""Where the files and the socket are in a pod."""
+"""Where the files and the socket are in a pod, unless the variable `FOLDER_ENV` says otherwise."""
+
+FOLDER_ENV = "KEYSTEAD_FILES_DIR"
+"""The variable of a container that has them elsewhere."""
 
 _SOCKET = ".socket"
 _DEADLINE = 10.0
@@ -82,10 +85,10 @@ class Secret:
 
 
 class Secrets:
-    """The secrets of one pod."""
+    """The secrets of one pod: in this folder, else in that of the variable `FOLDER_ENV`, else in `FOLDER`."""
 
-    def __init__(self, folder: str = FOLDER) -> None:
-        self._folder = folder
+    def __init__(self, folder: Optional[str] = None) -> None:
+        self._folder = folder or os.environ.get(FOLDER_ENV) or FOLDER
 
     def get(self, service: str, key: str) -> Secret:
         """The value of a service's key, or of a key at an existing path."""

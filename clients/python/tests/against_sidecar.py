@@ -1,5 +1,5 @@
-"""What the client sees of a sidecar that runs: arguments are its folder and the value that hubspot/api_key
-has. Prints `ready`, and then what a watch tells until access is taken away."""
+"""What the client sees of a sidecar that runs: the variable KEYSTEAD_FILES_DIR is its folder, and the argument the
+value that hubspot/api_key has. Prints `ready`, and then what a watch tells until access is taken away."""
 
 import os
 import sys
@@ -16,8 +16,8 @@ def raises(kind, act):
     raise AssertionError(f"no {kind.__name__}")
 
 
-folder, value = sys.argv[1:]
-secrets = Secrets(folder)
+folder, value = os.environ["KEYSTEAD_FILES_DIR"], sys.argv[1]
+secrets = Secrets()
 found = secrets.get("hubspot", "api_key")
 assert found.value == value and found.scope == Scope("Company", "acme"), found
 assert found.version == 1 and value not in repr(found), found

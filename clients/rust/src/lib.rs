@@ -19,14 +19,18 @@ mod watch;
 pub use watch::Watch;
 
 use serde::Deserialize;
+use std::env;
+use std::ffi::OsString;
 use std::fmt;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 use zeroize::Zeroizing;
 
-/// Where the files and the socket are in a pod.
+/// Where the files and the socket are in a pod, unless [`FOLDER_ENV`] says otherwise.
 pub const FOLDER: &str = "/keystead";
+/// The variable of a container that has them elsewhere.
+pub const FOLDER_ENV: &str = "KEYSTEAD_FILES_DIR";
 
 /// The secrets of one pod.
 #[derive(Clone, Debug)]
@@ -98,9 +102,14 @@ pub enum Error {
 }
 
 impl Secrets {
-    /// Those of the pod this program runs in.
+    /// Those of the pod this program runs in: in the folder that [`FOLDER_ENV`] names, else in [`FOLDER`].
     pub fn in_pod() -> Self {
-        Self::at(FOLDER)
+        Self::told(env::var_os(FOLDER_ENV))
+    }
+
+    fn told(folder: Option<OsString>) -> Self {
+        let folder = folder.filter(|folder| !folder.is_empty());
+        Self::at(folder.unwrap_or_else(|| FOLDER.into()))
     }
 
     /// Those in another folder.

@@ -105,3 +105,12 @@ fn a_watch_tells_changes_only() {
     assert_eq!(seen, ["one", "two", "gone", "two"]);
     server.join().unwrap();
 }
+
+#[test]
+fn the_folder_is_the_one_that_the_container_is_told() {
+    let folder = |told: Option<&str>| Secrets::told(told.map(Into::into)).folder;
+    assert_eq!(folder(Some("/etc/app")), Path::new("/etc/app"));
+    for nothing in [None, Some("")] {
+        assert_eq!(folder(nothing), Path::new(FOLDER));
+    }
+}

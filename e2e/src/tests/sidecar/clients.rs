@@ -104,8 +104,8 @@ fn python(folder: &std::path::Path, log: &std::path::Path) -> Result<Child> {
     let out = std::fs::File::create(log)?;
     Command::new("python3")
         .arg(script)
-        .arg(folder)
         .arg(MARKED)
+        .env(keystead_client::FOLDER_ENV, folder)
         .stdin(Stdio::null())
         .stderr(out.try_clone()?)
         .stdout(out)
