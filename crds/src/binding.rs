@@ -88,6 +88,8 @@ pub struct SecretBindingSpec {
     #[schemars(length(min = 2, max = 256))]
     #[x_kube(validation = Rule::new("self.matches('^(/[A-Za-z0-9_][-._A-Za-z0-9]*)+$')")
         .message("mountPath must be absolute, its names made of letters, digits, '-', '_' and '.', none starting with '.'"))]
+    #[x_kube(validation = Rule::new("(!self.matches('^/(proc|sys|dev)(/|$)') || self.startsWith('/dev/shm/')) && !(self in ['/bin', '/etc', '/etc/hostname', '/etc/hosts', '/etc/resolv.conf', '/lib', '/lib64', '/sbin', '/usr', '/usr/bin', '/usr/lib', '/usr/lib64', '/usr/sbin'])")
+        .message("mountPath must be a directory of its own, such as /etc/secrets: containers can't start or work without what they have in /proc, /sys, /dev, /bin, /etc, /lib, /sbin and /usr"))]
     pub mount_path: Option<String>,
     /// Files in the pod, below `mountPath`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -133,6 +133,34 @@ pub const PORT_ENV: &str = "KEYSTEAD_PORT";
 /// Port of `/livez`, `/readyz` and `/metrics` on the pod's address, where nobody asks for another.
 pub const SIDECAR_PORT: u16 = 9102;
 
+/// Directories and files without which containers can't start or work.
+const SYSTEM: [&str; 13] = [
+    "/bin",
+    "/etc",
+    "/etc/hostname",
+    "/etc/hosts",
+    "/etc/resolv.conf",
+    "/lib",
+    "/lib64",
+    "/sbin",
+    "/usr",
+    "/usr/bin",
+    "/usr/lib",
+    "/usr/lib64",
+    "/usr/sbin",
+];
+
+/// Whether no volume should be mounted at a path in a container: what is hidden there it can't start or work
+/// without, or the kernel keeps it.
+pub fn is_system_path(path: &str) -> bool {
+    let of_kernel = |dir: &&str| {
+        let below = path.strip_prefix(*dir);
+        below.is_some_and(|below| below.is_empty() || below.starts_with('/'))
+    };
+    let kernels = ["/proc", "/sys", "/dev"].iter().any(of_kernel);
+    SYSTEM.contains(&path) || (kernels && !path.starts_with("/dev/shm/"))
+}
+
 /// Whether a text is a DNS label (RFC 1123), as names of namespaces and clusters are.
 pub fn is_dns_label(text: &str) -> bool {
     text.len() <= 63 && !text.contains('.') && is_dns_subdomain(text)
@@ -151,6 +179,29 @@ pub fn is_dns_subdomain(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_the_systems() {
+        for path in [
+            "/proc",
+            "/proc/1",
+            "/sys/fs",
+            "/dev",
+            "/dev/shm",
+            "/dev/x",
+            "/usr",
+            "/etc/hosts",
+        ] {
+            assert!(is_system_path(path), "{path}");
+        }
+        for path in ["/dev/shm/x", "/devices", "/etc/x", "/usr/share", "/keystead"] {
+            assert!(!is_system_path(path), "{path}");
+        }
+        // The rule of the definition knows them, too.
+        let quoted: Vec<String> = SYSTEM.iter().map(|path| format!("'{path}'")).collect();
+        let rule = format!("self in [{}]", quoted.join(", "));
+        assert!(include_str!("binding.rs").contains(&rule), "{rule}");
+    }
 
     #[test]
     fn names_of_kubernetes() {

@@ -1,6 +1,8 @@
 //! From a pod as its creator sent it to what is added to it. Pure, and never through a typed `Pod`:
 //! that would drop fields newer than the types.
 
+mod affinity;
+mod mounts;
 mod on_change;
 mod operator;
 mod patch;
@@ -11,6 +13,7 @@ mod sidecar;
 #[cfg(test)]
 pub(in crate::webhook) mod tests;
 mod text;
+mod volume;
 mod way;
 
 pub use self::operator::Operator;
@@ -22,7 +25,6 @@ use self::way::{Gate, Way};
 pub use keystead_compile::kinds::pod::PodSecrets;
 use keystead_crds::names;
 use serde_json::{Value, json};
-use std::path::Path;
 
 /// What every sidecar has alike.
 #[derive(Clone, Debug)]
@@ -119,6 +121,7 @@ fn admit(pod: &Pod<'_>, secrets: &PodSecrets, way: Way) -> Result<(), Refusal> {
             )));
         }
     }
+    mounts::admit_place(&secrets.shape, &secrets.bindings)?;
     resources::admit(pod)?;
     sidecar::admit_modes(pod, &secrets.config)?;
     let takes_port = sidecar::serves(pod, way, &secrets.shape);
@@ -133,7 +136,8 @@ fn admit(pod: &Pod<'_>, secrets: &PodSecrets, way: Way) -> Result<(), Refusal> {
     let place = pod.place(way.first);
     served::admit(pod, place, &secrets.shape, &secrets.bindings)?;
     served::all(pod, place, &secrets.shape).try_for_each(|(_, container)| {
-        admit_container(container, secrets)?;
+        mounts::admit(pod, container, &secrets.shape.mount_path.value)?;
+        admit_env(container, secrets)?;
         way.admit(container, secrets)
     })
 }
@@ -147,24 +151,16 @@ fn admit_name(name: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Nothing of a container's own is hidden, or hides its secrets.
-fn admit_container(container: &Container<'_>, secrets: &PodSecrets) -> Result<(), Refusal> {
-    let (name, files) = (&*container.name, &secrets.shape.mount_path.value);
-    let inside = |path: &&str| Path::new("/").join(path).starts_with(files);
-    if let Some(path) = container.mount_paths().find(inside) {
-        return Err(Refusal(format!(
-            "container {name} mounts something at {path}, and {files} is where its secrets would be: mount it \
-             elsewhere, or have them elsewhere by the annotation {}",
-            names::MOUNT_PATH_ANNOTATION
-        )));
-    }
+/// Nothing of a container's own hides its secrets.
+fn admit_env(container: &Container<'_>, secrets: &PodSecrets) -> Result<(), Refusal> {
     let ours = |variable: &str| {
         [names::READY_ENV, names::FILES_DIR_ENV].contains(&variable)
             || secrets.config.env.iter().any(|env| env.name == variable)
     };
     match container.env_names().find(|variable| ours(variable)) {
         Some(variable) => Err(Refusal(format!(
-            "container {name} sets {variable} itself, and so would Keystead ({}): take one of the two away",
+            "container {} sets {variable} itself, and so would Keystead ({}): take one of the two away",
+            &*container.name,
             secrets.bindings.join(", ")
         ))),
         None => Ok(()),

@@ -296,6 +296,9 @@ fn binding_rows() -> Vec<Row> {
         (binding, "/spec/sidecar", json!({"mode": "Init", "restartOnChange": true}), "spec.sidecar", "restartOnChange needs mode: Exec"),
     ];
     rows.extend(on_change_rows());
+    for bad in ["/usr", "/etc", "/etc/hosts", "/proc/x", "/sys", "/dev/null", "/dev/shm"] {
+        rows.push((binding, "/spec/mountPath", json!(bad), "spec.mountPath", "mountPath must be a directory of its own"));
+    }
     for bad in ["../a", "/a", ".a", "a/../b", "a/.b", "a//b", "a/", "a b"] {
         rows.push((binding, "/spec/files/0/path", json!(bad), "spec.files[0].path", "path must be relative"));
     }

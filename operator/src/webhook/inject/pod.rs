@@ -2,7 +2,9 @@
 //! written back from.
 
 use super::Refusal;
+use super::affinity::Affinity;
 use super::text::{Resources, Text, Texts};
+use super::volume::{Mount, Volume};
 use keystead_crds::names;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -32,7 +34,7 @@ struct Spec<'a> {
     #[serde(borrow)]
     init_containers: Option<Vec<Container<'a>>>,
     #[serde(borrow)]
-    volumes: Option<Vec<Named<'a>>>,
+    volumes: Option<Vec<Volume<'a>>>,
     #[serde(borrow)]
     image_pull_secrets: Option<Vec<Named<'a>>>,
     #[serde(borrow)]
@@ -41,6 +43,8 @@ struct Spec<'a> {
     os: Option<Named<'a>>,
     #[serde(borrow)]
     node_selector: Option<Texts<'a>>,
+    #[serde(borrow)]
+    affinity: Option<Affinity<'a>>,
     host_network: Option<bool>,
     share_process_namespace: Option<bool>,
     security_context: Option<SecurityContext>,
@@ -84,15 +88,6 @@ pub(super) enum Annotated {
 struct Named<'a> {
     #[serde(borrow)]
     name: Option<Text<'a>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Mount<'a> {
-    #[serde(borrow)]
-    name: Option<Text<'a>>,
-    #[serde(borrow)]
-    mount_path: Option<Text<'a>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -199,8 +194,10 @@ impl<'a> Pod<'a> {
     pub(super) fn is_windows(&self) -> bool {
         let os = self.spec.os.as_ref().and_then(|os| os.name.as_ref());
         let selector = self.spec.node_selector.as_ref();
-        let node = selector.and_then(|labels| labels.get(&Text::from("kubernetes.io/os")));
-        [os, node].into_iter().flatten().any(|name| **name == *"windows")
+        let node = selector.and_then(|labels| labels.get(&Text::from(OS_LABEL)));
+        let affinity = self.spec.affinity.as_ref();
+        [os, node].into_iter().flatten().any(|name| **name == *WINDOWS)
+            || affinity.is_some_and(|affinity| affinity.demands(OS_LABEL, WINDOWS))
     }
 
     pub(super) fn has_host_network(&self) -> bool {
@@ -297,6 +294,12 @@ impl<'a> Pod<'a> {
         volumes.iter().filter_map(|volume| volume.name.as_deref())
     }
 
+    /// Its volume of this name.
+    pub(super) fn volume(&self, name: &str) -> Option<&Volume<'a>> {
+        let volumes = self.spec.volumes.as_deref().unwrap_or_default();
+        volumes.iter().find(|volume| volume.name.as_deref() == Some(name))
+    }
+
     /// Who a container runs as, where the pod says it; its image decides otherwise.
     pub(super) fn user(&self, container: &Container<'_>) -> Option<i64> {
         let user = |context: &Option<SecurityContext>| context.as_ref()?.run_as_user;
@@ -334,17 +337,17 @@ impl Container<'_> {
 
     /// Where it has anything of its own, files or devices.
     pub(super) fn mount_paths(&self) -> impl Iterator<Item = &str> {
-        let mounts = self.volume_mounts.iter().flatten();
         let devices = self.volume_devices.iter().flatten();
         let devices = devices.filter_map(|device| device.device_path.as_deref());
-        mounts
-            .filter_map(|mount| mount.mount_path.as_deref())
-            .chain(devices)
+        self.mounts().filter_map(Mount::path).chain(devices)
+    }
+
+    pub(super) fn mounts(&self) -> impl Iterator<Item = &Mount<'_>> {
+        self.volume_mounts.iter().flatten()
     }
 
     pub(super) fn mounted_volumes(&self) -> impl Iterator<Item = &str> {
-        let mounts = self.volume_mounts.iter().flatten();
-        mounts.filter_map(|mount| mount.name.as_deref())
+        self.mounts().filter_map(|mount| mount.name.as_deref())
     }
 
     /// The volumes with the files that variables are read from.
@@ -368,6 +371,10 @@ impl Container<'_> {
         resources.map_or((None, None), |resources| resources.of(name))
     }
 }
+
+/// The label by which nodes say what they run, and what the sidecar can't.
+const OS_LABEL: &str = "kubernetes.io/os";
+const WINDOWS: &str = "windows";
 
 /// The kubelet's own annotation on what it shows of a static pod.
 const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 mod annotations;
 mod modes;
+mod mounts;
 mod on_change;
 mod random;
 mod refusals;

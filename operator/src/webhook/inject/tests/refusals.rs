@@ -131,3 +131,35 @@ fn the_sidecars_port_is_taken() {
         }
     }
 }
+
+#[test]
+fn a_pod_that_can_only_land_on_windows_is_refused() {
+    let os = |operator: &str, values: &[&str]| json!({"key": "kubernetes.io/os", "operator": operator, "values": values});
+    let zone = || json!({"key": "zone", "operator": "In", "values": ["windows"]});
+    let term = |expressions: &[Value]| json!({"matchExpressions": expressions});
+    let windows = || os("In", &["windows"]);
+    let refused = |terms: Value| {
+        let required = json!({"nodeSelectorTerms": terms});
+        let affinity = json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}});
+        let pod = json!({"spec": {"affinity": affinity, "containers": [{"name": "web"}]}});
+        injected(&pod)
+            .is_err_and(|refusal| refusal.to_string().starts_with("Keystead serves Linux pods only"))
+    };
+    assert!(refused(json!([term(&[windows()])])));
+    assert!(refused(json!([term(&[zone(), windows()]), term(&[windows()])])));
+    for terms in [
+        json!([term(&[windows()]), term(&[zone()])]),
+        json!([term(&[os("In", &["windows", "linux"])])]),
+        json!([term(&[os("NotIn", &["windows"])])]),
+        json!([term(&[os("In", &[])])]),
+        json!([term(&[])]),
+        json!([{}]),
+        json!([]),
+        Value::Null,
+    ] {
+        assert!(!refused(terms.clone()), "{terms}");
+    }
+    let preferred = json!([{"weight": 1, "preference": term(&[windows()])}]);
+    let affinity = json!({"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": preferred}});
+    assert!(injected(&json!({"spec": {"affinity": affinity, "containers": [{"name": "web"}]}})).is_ok());
+}
