@@ -1,11 +1,15 @@
 //! HTTPS for warp's filters, behind an accept loop of our own, because warp has no TLS of its own.
 
+mod sources;
+
+use self::sources::Sources;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use keystead_runtime::shutdown::Shutdown;
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -21,17 +25,20 @@ pub(super) struct Clients {
     pub(super) of: &'static str,
     /// How many at once; others wait.
     pub(super) connections: usize,
+    /// How many of these from one address; others are turned away.
+    pub(super) each: usize,
     /// How long one may stay, whatever it does; for ever where it is left out.
     pub(super) life: Option<Duration>,
 }
 
-/// Answers until the end is asked for, and what is under way for a little longer.
+/// Answers until the end is asked for, and what is under way for a little longer. What answers may depend on the
+/// address that is asked from.
 pub(super) async fn serve<F>(
     listener: TcpListener,
     config: Arc<rustls::ServerConfig>,
     builder: auto::Builder<TokioExecutor>,
     clients: Clients,
-    filter: F,
+    filter: impl Fn(IpAddr) -> F,
     shutdown: Shutdown,
 ) where
     F: Filter<Error = Infallible> + Clone + Send + Sync + 'static,
@@ -40,15 +47,20 @@ pub(super) async fn serve<F>(
     let acceptor = TlsAcceptor::from(config);
     let graceful = GracefulShutdown::new();
     let slots = Arc::new(Semaphore::new(clients.connections));
+    let sources = Sources::default();
     loop {
-        let (stream, slot) = tokio::select! {
+        let (stream, source, slot) = tokio::select! {
             accepted = accept(&listener, &slots, clients.of) => accepted,
             () = shutdown.requested() => break,
         };
-        let (acceptor, filter, watcher) = (acceptor.clone(), filter.clone(), graceful.watcher());
+        let Some(counted) = sources.count(source, clients.each) else {
+            tracing::debug!(%source, to = clients.of, "too many connections from one address");
+            continue;
+        };
+        let (acceptor, filter, watcher) = (acceptor.clone(), filter(source), graceful.watcher());
         let builder = builder.clone();
         tokio::spawn(async move {
-            let _slot = slot;
+            let _held = (slot, counted);
             let Ok(Ok(stream)) = timeout(HANDSHAKE, acceptor.accept(stream)).await else {
                 return;
             };
@@ -77,17 +89,17 @@ async fn accept(
     listener: &TcpListener,
     slots: &Arc<Semaphore>,
     to: &str,
-) -> (TcpStream, OwnedSemaphorePermit) {
+) -> (TcpStream, IpAddr, OwnedSemaphorePermit) {
     loop {
         let Ok(slot) = Arc::clone(slots).acquire_owned().await else {
             // The semaphore is never closed.
             std::future::pending().await
         };
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, address)) => {
                 // Without it an answer in two segments waits for the other side's acknowledgement.
                 let _ = stream.set_nodelay(true);
-                return (stream, slot);
+                return (stream, address.ip().to_canonical(), slot);
             }
             Err(error) => {
                 tracing::warn!(%error, to, "failed to accept a connection");

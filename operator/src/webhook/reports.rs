@@ -21,6 +21,7 @@ use keystead_runtime::shutdown::Shutdown;
 use kube::Client;
 use prometheus::IntCounterVec;
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -33,8 +34,8 @@ use warp::{Filter, Rejection, Reply};
 pub(super) struct Handler {
     identities: Identities,
     said: Said,
-    /// How much all of them may still say.
-    all: Mutex<Bucket>,
+    /// How much each address may still show that is worth no question.
+    sources: Mutex<Recent<IpAddr, Bucket>>,
     /// How much each pod may still say, by its uid.
     each: Mutex<Recent<String, Bucket>>,
     at_once: Semaphore,
@@ -56,7 +57,7 @@ pub(super) enum Refusal {
         names::REPORT_AUDIENCE
     )]
     Unknown,
-    /// The pod, or all of them, said too much.
+    /// The pod said too much, its address showed too much that is no pod's, or too many ask.
     #[error("too many reports: try again later")]
     TooMany,
     /// The API server does not play along.
@@ -74,9 +75,11 @@ pub(super) async fn serve(
     let clients = Clients {
         of: "reports",
         connections: CONNECTIONS,
+        each: CONNECTIONS_OF_ONE,
         life: Some(LIFE),
     };
-    https::serve(listener, config, builder(), clients, routes(handler), shutdown).await;
+    let routes = |source| routes(Arc::clone(&handler), source);
+    https::serve(listener, config, builder(), clients, routes, shutdown).await;
 }
 
 /// One request for each connection: a sidecar has little to say, and its place is another's then.
@@ -90,7 +93,11 @@ fn builder() -> auto::Builder<TokioExecutor> {
     builder
 }
 
-fn routes(handler: Arc<Handler>) -> impl Filter<Extract = (impl Reply,), Error = Infallible> + Clone {
+/// What answers one address.
+fn routes(
+    handler: Arc<Handler>,
+    source: IpAddr,
+) -> impl Filter<Extract = (impl Reply,), Error = Infallible> + Clone {
     warp::path!("v1" / "reports")
         .and(warp::post())
         .and(warp::header::optional("authorization"))
@@ -98,7 +105,7 @@ fn routes(handler: Arc<Handler>) -> impl Filter<Extract = (impl Reply,), Error =
         .and(warp::body::bytes())
         .then(move |authorization: Option<String>, body: Bytes| {
             let handler = Arc::clone(&handler);
-            async move { respond(handler.take(authorization.as_deref(), &body).await) }
+            async move { respond(handler.take(source, authorization.as_deref(), &body).await) }
         })
         .recover(|rejection: Rejection| async move { Ok::<_, Infallible>(reject(&rejection)) })
 }
@@ -136,33 +143,42 @@ impl Handler {
         Self {
             identities: Identities::new(client.clone()),
             said: Said::new(client),
-            all: Mutex::default(),
+            sources: Mutex::new(Recent::new(SOURCES, SOURCES_FOR)),
             each: Mutex::new(Recent::new(PODS, PODS_FOR)),
             at_once: Semaphore::new(AT_ONCE),
             counter,
         }
     }
 
-    async fn take(&self, authorization: Option<&str>, body: &[u8]) -> Result<(), Refusal> {
-        let taken = self.publish(authorization, body).await;
+    async fn take(&self, source: IpAddr, authorization: Option<&str>, body: &[u8]) -> Result<(), Refusal> {
+        let taken = self.publish(source, authorization, body).await;
         let outcome = taken.as_ref().map_or_else(Refusal::outcome, |()| "told");
         self.counter.with_label_values(&[outcome]).inc();
         taken
     }
 
-    async fn publish(&self, authorization: Option<&str>, body: &[u8]) -> Result<(), Refusal> {
+    async fn publish(&self, source: IpAddr, authorization: Option<&str>, body: &[u8]) -> Result<(), Refusal> {
         let token = authorization.and_then(identity::bearer).ok_or(Refusal::Unknown)?;
         let report = read(body)?;
-        // Before anybody is asked: whoever sends rubbish must not keep the API server busy.
-        if !ALL.take(&mut lock(&self.all), Instant::now()) {
-            return Err(Refusal::TooMany);
-        }
         let broken = |_| Refusal::Unanswered("the operator is about to end".into());
         let _slot = self.at_once.acquire().await.map_err(broken)?;
-        let pod = self.identities.of(token).await?;
-        if !self.may_speak(&pod) {
+        // Before anybody is asked: whoever sends rubbish takes nothing of what others may ask.
+        if !self.may_ask(source) {
             return Err(Refusal::TooMany);
         }
+        let pod = match self.identities.of(token).await {
+            Ok(pod) if self.may_speak(&pod) => pod,
+            Ok(_) => {
+                self.charge(source);
+                return Err(Refusal::TooMany);
+            }
+            Err(refusal) => {
+                if refusal == Refusal::Unknown {
+                    self.charge(source);
+                }
+                return Err(refusal);
+            }
+        };
         tracing::debug!(
             namespace = pod.namespace,
             pod = pod.name,
@@ -171,6 +187,22 @@ impl Handler {
             "a pod reports"
         );
         self.said.say(&pod, &report).await
+    }
+
+    fn may_ask(&self, source: IpAddr) -> bool {
+        let now = Instant::now();
+        let sources = lock(&self.sources);
+        let bucket = sources.get(&source, now).copied();
+        bucket.is_none_or(|bucket| IDLE.has(bucket, now))
+    }
+
+    /// A question about what it sent was for nothing.
+    fn charge(&self, source: IpAddr) {
+        let now = Instant::now();
+        let mut sources = lock(&self.sources);
+        let mut bucket = sources.get(&source, now).copied().unwrap_or_default();
+        IDLE.take(&mut bucket, now);
+        sources.put(source, bucket, now);
     }
 
     fn may_speak(&self, pod: &Pod) -> bool {
@@ -217,12 +249,15 @@ impl Refusal {
     }
 }
 
-/// Of all pods together: hundreds that wait for the same at once, and some a second for ever. Each costs
-/// the API server about a millisecond for the token and one for the event.
-const ALL: Rate = Rate {
-    burst: 400,
-    every: Duration::from_millis(50),
+/// Of one address: what is no pod's, or is more than its pod may say. Pods rarely share one, and few of these
+/// questions are asked of the API server at all.
+const IDLE: Rate = Rate {
+    burst: 10,
+    every: Duration::from_secs(10),
 };
+/// Addresses that are known for it, and for how long: until they may do as much as a new one.
+const SOURCES: usize = 4096;
+const SOURCES_FOR: Duration = Duration::from_secs(100);
 /// Of one pod.
 const EACH: Rate = Rate {
     burst: 6,
@@ -234,6 +269,8 @@ const PODS_FOR: Duration = Duration::from_mins(1);
 /// Reports that the API server is asked about at once.
 const AT_ONCE: usize = 8;
 const CONNECTIONS: usize = 64;
+/// Of one address, so that nobody takes all of them.
+const CONNECTIONS_OF_ONE: usize = 8;
 /// Of a connection, from its handshake to its answer.
 const LIFE: Duration = Duration::from_secs(10);
 /// A message of control characters alone would take six times its length, and is refused anyway.

@@ -50,9 +50,11 @@ pub(super) async fn serve(
     let clients = Clients {
         of: "the webhook",
         connections: MAX_CONNECTIONS,
+        each: MAX_CONNECTIONS,
         life: None,
     };
-    https::serve(listener, config, builder(), clients, routes(handlers), shutdown).await;
+    let routes = routes(handlers);
+    https::serve(listener, config, builder(), clients, |_| routes.clone(), shutdown).await;
 }
 
 fn builder() -> auto::Builder<TokioExecutor> {

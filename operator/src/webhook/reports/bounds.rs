@@ -19,12 +19,20 @@ pub(super) struct Bucket(Option<Instant>);
 impl Rate {
     /// Takes one, if there is one.
     pub(super) fn take(self, bucket: &mut Bucket, now: Instant) -> bool {
-        let full = bucket.0.map_or(now, |full| full.max(now)) + self.every;
-        let may = full - now <= self.every * self.burst;
+        let may = self.has(*bucket, now);
         if may {
-            bucket.0 = Some(full);
+            bucket.0 = Some(self.less_one(*bucket, now));
         }
         may
+    }
+
+    /// Whether there is one to take.
+    pub(super) fn has(self, bucket: Bucket, now: Instant) -> bool {
+        self.less_one(bucket, now) - now <= self.every * self.burst
+    }
+
+    fn less_one(self, bucket: Bucket, now: Instant) -> Instant {
+        bucket.0.map_or(now, |full| full.max(now)) + self.every
     }
 }
 

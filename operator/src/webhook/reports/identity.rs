@@ -1,6 +1,6 @@
 //! Whose token it is. Only the API server knows.
 
-use super::bounds::Recent;
+use super::bounds::{Bucket, Rate, Recent};
 use super::{Refusal, lock};
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, TokenReviewStatus};
 use keystead_crds::names;
@@ -24,6 +24,8 @@ pub(super) struct Pod {
 pub(super) struct Identities {
     client: Client,
     known: Mutex<Recent<[u8; 32], Option<Pod>>>,
+    /// How much may still be asked.
+    questions: Mutex<Bucket>,
 }
 
 /// The token of an `authorization` header, as far as it may be one.
@@ -38,6 +40,7 @@ impl Identities {
         Self {
             client,
             known: Mutex::new(Recent::new(KNOWN, KNOWN_FOR)),
+            questions: Mutex::default(),
         }
     }
 
@@ -48,6 +51,9 @@ impl Identities {
         let pod = if let Some(known) = known {
             known
         } else {
+            if !QUESTIONS.take(&mut lock(&self.questions), Instant::now()) {
+                return Err(Refusal::TooMany);
+            }
             let pod = pod(&self.review(token).await?);
             lock(&self.known).put(key, pod.clone(), Instant::now());
             pod
@@ -110,11 +116,26 @@ pub(super) fn pod(status: &TokenReviewStatus) -> Option<Pod> {
     })
 }
 
+/// Of all pods together: hundreds that wait for the same at once, and some a second for ever. Each costs the API
+/// server about a millisecond.
+const QUESTIONS: Rate = Rate {
+    burst: 400,
+    every: Duration::from_millis(50),
+};
 /// Tokens that are known, those that are refused too.
 const KNOWN: usize = 1024;
 /// A pod may be gone meanwhile, and then an event more is no harm.
 const KNOWN_FOR: Duration = Duration::from_secs(30);
 const DEADLINE: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+impl Identities {
+    /// As after more questions than may be asked.
+    pub(super) fn exhaust(&self) {
+        let later = Instant::now() + Duration::from_mins(10);
+        while QUESTIONS.take(&mut lock(&self.questions), later) {}
+    }
+}
 
 #[cfg(test)]
 mod tests {

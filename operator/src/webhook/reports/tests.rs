@@ -1,6 +1,6 @@
 use super::*;
 use serde_json::{Value, json};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use warp::http::Method;
 use warp::path::FullPath;
 
@@ -41,7 +41,7 @@ impl Api {
     }
 }
 
-/// The answer to a token: `pod-NAME` is one, `account` is a service account's without a pod.
+/// The answer to a token: `pod-NAME` is one, whatever stands after a dot, `account` is a service account's without a pod.
 fn review(body: &Value) -> Value {
     let token = body["spec"]["token"].as_str().unwrap();
     let extra = |name: &str| {
@@ -50,7 +50,8 @@ fn review(body: &Value) -> Value {
             "authentication.kubernetes.io/pod-uid": [format!("uid-{name}")],
         })
     };
-    let extra = token.strip_prefix("pod-").map_or_else(|| json!({}), extra);
+    let name = token.strip_prefix("pod-").and_then(|name| name.split('.').next());
+    let extra = name.map_or_else(|| json!({}), extra);
     let known = token == "account" || token.starts_with("pod-");
     let user = json!({"username": "system:serviceaccount:shop:web", "extra": extra});
     json!({
@@ -83,9 +84,16 @@ fn report(reason: &str, message: &str) -> String {
 }
 
 async fn send(handler: &Handler, token: &str, body: &str) -> Result<(), Refusal> {
-    let header = format!("Bearer {token}");
-    handler.take(Some(&header), body.as_bytes()).await
+    send_from(HERE, handler, token, body).await
 }
+
+async fn send_from(source: IpAddr, handler: &Handler, token: &str, body: &str) -> Result<(), Refusal> {
+    let header = format!("Bearer {token}");
+    handler.take(source, Some(&header), body.as_bytes()).await
+}
+
+const HERE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
+const THERE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2));
 
 const SENTENCE: &str = "no value for hubspot/api_key in company acme, global";
 
@@ -163,7 +171,10 @@ async fn only_a_pods_own_token_speaks() {
     }
     assert_eq!(api.0.lock().unwrap().reviews, 2, "a refusal is remembered, too");
     for header in [None, Some("Basic pod-a"), Some("pod-a"), Some("Bearer pod a")] {
-        assert_eq!(handler.take(header, body.as_bytes()).await, Err(Refusal::Unknown));
+        assert_eq!(
+            handler.take(HERE, header, body.as_bytes()).await,
+            Err(Refusal::Unknown)
+        );
     }
     assert!(api.events().is_empty());
 }
@@ -219,13 +230,59 @@ async fn a_pod_that_says_too_much_is_not_heard_and_others_are() {
 }
 
 #[tokio::test]
-async fn all_together_are_bounded_before_anybody_is_asked() {
+async fn all_together_ask_no_more_than_so_much_and_who_is_known_need_not_ask() {
     let (api, handler) = api().await;
     let body = report("SecretsNotReady", SENTENCE);
-    let later = Instant::now() + Duration::from_mins(10);
-    while ALL.take(&mut handler.all.lock().unwrap(), later) {}
-    assert_eq!(send(&handler, "pod-a", &body).await, Err(Refusal::TooMany));
-    assert_eq!(api.0.lock().unwrap().reviews, 0);
+    assert_eq!(send(&handler, "pod-a", &body).await, Ok(()));
+    handler.identities.exhaust();
+    for _ in 0..=IDLE.burst {
+        assert_eq!(send(&handler, "pod-b", &body).await, Err(Refusal::TooMany));
+    }
+    assert_eq!(
+        send(&handler, "pod-a", &body).await,
+        Ok(()),
+        "its address has no part in it"
+    );
+    assert_eq!(api.0.lock().unwrap().reviews, 1);
+}
+
+#[tokio::test]
+async fn whoever_sends_rubbish_takes_nothing_from_others() {
+    let (api, handler) = api().await;
+    let body = report("SecretsNotReady", SENTENCE);
+    for n in 0..IDLE.burst {
+        assert_eq!(
+            send(&handler, &format!("nobody-{n}"), &body).await,
+            Err(Refusal::Unknown)
+        );
+    }
+    for n in 0..1000 {
+        assert_eq!(
+            send(&handler, &format!("more-{n}"), &body).await,
+            Err(Refusal::TooMany)
+        );
+    }
+    assert_eq!(
+        api.0.lock().unwrap().reviews,
+        IDLE.burst as usize,
+        "nobody is asked any more"
+    );
+    for n in 0..100 {
+        let sent = send_from(THERE, &handler, &format!("pod-{n}"), &body).await;
+        assert_eq!(sent, Ok(()), "many pods of one address are heard");
+    }
+}
+
+#[tokio::test]
+async fn many_tokens_of_one_pod_are_still_one_pod() {
+    let (api, handler) = api().await;
+    let body = |n: u32| report("SecretsNotReady", &format!("sentence {n}"));
+    for n in 0..EACH.burst + 1000 {
+        let sent = send(&handler, &format!("pod-a.{n}"), &body(n)).await;
+        assert_eq!(sent.is_ok(), n < EACH.burst, "{n}: {sent:?}");
+    }
+    let most = EACH.burst + IDLE.burst;
+    assert_eq!(api.0.lock().unwrap().reviews, most as usize);
 }
 
 #[tokio::test]
@@ -243,7 +300,7 @@ async fn an_event_that_is_not_taken_can_be_sent_again() {
 #[tokio::test]
 async fn over_http() {
     let (api, handler) = api().await;
-    let routes = routes(Arc::clone(&handler));
+    let routes = routes(Arc::clone(&handler), HERE);
     let ask = |path: &str, body: String| {
         let request = warp::test::request().method("POST").path(path);
         let request = request.header("authorization", "Bearer pod-a");
