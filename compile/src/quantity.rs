@@ -27,7 +27,7 @@ pub fn bytes(text: &str) -> Option<u64> {
 
 /// Bytes as a quantity in `Mi`, or in `Ki` where that is not even; what is less than one is left out.
 pub fn in_binary(bytes: u64) -> String {
-    if bytes % (1 << 20) == 0 {
+    if bytes.is_multiple_of(1 << 20) {
         format!("{}Mi", bytes >> 20)
     } else {
         format!("{}Ki", bytes >> 10)

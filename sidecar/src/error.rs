@@ -5,6 +5,7 @@ use crate::files::FilePath;
 use keystead_crds::sidecar::SecretSource;
 use keystead_vault::resolve::Missing;
 use nix::sys::statvfs::statvfs;
+use std::ffi::OsStr;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -96,7 +97,7 @@ impl Error {
         move |error| Self::Disk {
             action,
             why: why(&error, &path),
-            path,
+            path: lasting(&path),
         }
     }
 
@@ -115,6 +116,15 @@ impl Error {
             Self::Missing(_) | Self::SameName { .. } | Self::Template { .. } | Self::Unfit { .. }
         )
     }
+}
+
+/// The path without a generation's directory, which has another name at every try: what is wrong is the same.
+fn lasting(path: &Path) -> PathBuf {
+    let is_generation = |name: &&OsStr| {
+        let number = name.to_str().and_then(|name| name.strip_prefix(".."));
+        number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    path.iter().filter(|name| !is_generation(name)).collect()
 }
 
 /// The system's words, or what they mean to who made the pod.
@@ -164,9 +174,12 @@ mod tests {
     #[test]
     fn a_volume_that_takes_nothing_says_what_to_do() {
         let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("gone/hubspot.env");
+        let file = dir.path().join("..17637759651234/gone/hubspot.env");
         let said = |kind: io::ErrorKind| Error::disk("write", &file)(kind.into()).to_string();
-        let start = format!("cannot write {}: the volume of ", file.display());
+        let start = format!(
+            "cannot write {}/gone/hubspot.env: the volume of ",
+            dir.path().display()
+        );
         let full = said(io::ErrorKind::StorageFull);
         assert!(
             full.starts_with(&start) && !full.starts_with(&format!("{start}0 ")),

@@ -16,7 +16,7 @@ const SIDECAR: &str =
 /// Of a value that does not fit into the volume, and of one that does not fit twice.
 const TOO_LONG: usize = 65_536;
 const LONG: usize = 40_000;
-const FULL: &str = "the volume of 64 KiB is full, and a change needs room for the old files and the new ones";
+const FULL: &str = "cannot write /keystead/big: the volume of 64 KiB is full, and a change needs room for the old files and the new ones";
 
 pub(super) fn hold(stage: &Stage) -> Result<()> {
     rig::run(stage, "room", Method::Kubernetes, |rig| {
@@ -43,8 +43,9 @@ fn full(rig: &Rig<'_>) -> Result<()> {
     says(rig, "full", "Warning SecretsNotCurrent", FULL)?;
     shows(rig, "b", LONG)?;
     rig.apply(&big("d", 1))?;
-    says(rig, "full", "Normal SecretsReady", "")?;
-    shows(rig, "d", 1)?;
+    let line = format!("kubectl -n {}-shop exec full -c app -- cat /keystead/big", rig.id);
+    let heals = |said: &str| said.trim_end() == "KEY='d'";
+    rig.stage.until("the file follows", &line, heals)?;
     let path = "jsonpath={.status.initContainerStatuses[0].restartCount}";
     let restarts = rig.ask(&format!("kubectl -n @id@-shop get pod full -o '{path}'"))?;
     ensure!(restarts == "0", "the sidecar has restarted {restarts} times");

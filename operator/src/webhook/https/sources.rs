@@ -59,12 +59,12 @@ mod tests {
             [[10, 0, 0, 1], [10, 0, 0, 2]].map(IpAddr::from),
         );
         let first = sources.count(one, 2).unwrap();
-        let _second = sources.count(one, 2).unwrap();
+        let second = sources.count(one, 2).unwrap();
         assert!(sources.count(one, 2).is_none() && sources.count(other, 2).is_some());
         drop(first);
         let third = sources.count(one, 2).unwrap();
         assert!(sources.count(one, 2).is_none());
-        drop((_second, third));
+        drop((second, third));
         assert!(sources.lock().is_empty(), "what has ended takes no room");
     }
 }

@@ -23,8 +23,8 @@ pub(super) struct Volume<'a> {
 pub(super) struct Mount<'a> {
     #[serde(borrow)]
     pub(super) name: Option<Text<'a>>,
-    #[serde(borrow)]
-    mount_path: Option<Text<'a>>,
+    #[serde(borrow, rename = "mountPath")]
+    path: Option<Text<'a>>,
     read_only: Option<bool>,
     #[serde(borrow)]
     sub_path: Option<Text<'a>>,
@@ -47,7 +47,7 @@ impl Volume<'_> {
 
 impl Mount<'_> {
     pub(super) fn path(&self) -> Option<&str> {
-        self.mount_path.as_deref()
+        self.path.as_deref()
     }
 
     pub(super) fn is_read_only(&self) -> bool {
