@@ -1,6 +1,11 @@
+use super::super::certs::Material;
+use super::super::tls;
 use super::*;
+use keystead_runtime::shutdown;
 use serde_json::{Value, json};
 use std::net::{Ipv4Addr, SocketAddr};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpSocket, TcpStream};
 use warp::http::Method;
 use warp::path::FullPath;
 
@@ -324,4 +329,41 @@ async fn over_http() {
         .await;
     assert_eq!(get.status(), 400);
     assert_eq!(api.events().len(), 1);
+}
+
+/// A connection from this address of the machine's own.
+async fn connect(from: [u8; 4], to: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((from, 0).into()).unwrap();
+    socket.connect(to).await.unwrap()
+}
+
+/// Whether the other side has ended it; nothing was sent, so it says nothing of its own.
+async fn is_ended(stream: &mut TcpStream) -> bool {
+    let mut byte = [0];
+    let read = tokio::time::timeout(Duration::from_secs(5), stream.read(&mut byte)).await;
+    matches!(read, Ok(Ok(0) | Err(_)))
+}
+
+#[tokio::test]
+async fn nobody_takes_all_connections() {
+    let (_, handler) = api().await;
+    let certificate = Arc::new(tls::Reloadable::default());
+    let material = Material::for_tests("keystead.keystead-system.svc");
+    certificate.replace(&material.tls_crt, &material.tls_key).unwrap();
+    let config = Arc::new(tls::server_config(certificate).unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (_trigger, shutdown) = shutdown::channel();
+    let task = tokio::spawn(serve(listener, config, handler, shutdown));
+    let mut held = Vec::new();
+    for _ in 0..CONNECTIONS_OF_ONE {
+        held.push(connect([127, 0, 0, 1], address).await);
+    }
+    assert!(is_ended(&mut connect([127, 0, 0, 1], address).await).await);
+    let mut other = connect([127, 0, 0, 2], address).await;
+    other.write_all(b"no handshake").await.unwrap();
+    let mut alert = [0];
+    assert_eq!(other.read(&mut alert).await.unwrap(), 1, "it is spoken with");
+    task.abort();
 }
