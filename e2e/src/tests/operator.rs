@@ -41,6 +41,10 @@ const DATABASES: &[Named] = &[
         databases::users,
     ),
     (
+        "operator: users of a Redis come and go as their presets say (databases)",
+        databases::redis::users,
+    ),
+    (
         "operator: database hosts, users and statements that are not opened, or closed later, are refused",
         databases::refused::hosts_and_statements,
     ),

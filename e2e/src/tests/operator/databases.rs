@@ -1,5 +1,6 @@
 //! Databases: what docs/databases.md shows, on a real PostgreSQL.
 
+pub(super) mod redis;
 pub(super) mod refused;
 
 use std::fs;
