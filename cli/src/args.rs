@@ -127,6 +127,9 @@ pub(crate) struct Bootstrap {
     /// A database engine (spec.vault.mounts.database) [default: none, and the operator may do nothing there].
     #[arg(long, value_name = "PATH", value_parser = mount_path)]
     pub(crate) database: Option<String>,
+    /// A transit engine (spec.vault.mounts.transit) [default: none, and the operator may do nothing there].
+    #[arg(long, value_name = "PATH", value_parser = mount_path)]
+    pub(crate) transit: Option<String>,
     /// Let the operator mount the engines itself (spec.vault.manageMounts): they are not mounted here, and
     /// the operator's policy allows it at these paths.
     #[arg(long)]
@@ -221,6 +224,7 @@ mod tests {
             "--cluster c1 --kv k*",
             "--cluster c1 --kv a//b",
             "--cluster c1 --database a*",
+            "--cluster c1 --transit a*",
             "--cluster c1 --workload-mount {{x}}",
             "--cluster c1 --workload-mount auth/jwt",
             "--cluster c1 --operator-mount ../sys",

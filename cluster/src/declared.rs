@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use keystead_compile::kinds::binding;
 use keystead_compile::{Key, Problem, World};
 use keystead_crds::{
-    Credential, DatabaseConnection, DatabaseRole, SecretBinding, SecretProvider, SecretScope,
+    Credential, DatabaseConnection, DatabaseRole, EncryptionKey, SecretBinding, SecretProvider, SecretScope,
 };
 use kube::api::ListParams;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
@@ -66,6 +66,9 @@ pub async fn fill(client: &Client, world: &mut World) -> Result<Vec<Unreadable>,
     }
     for (key, object) in readable::<DatabaseRole>(client, &mut unreadable).await? {
         world.set_database_role(key, Some(object));
+    }
+    for (key, object) in readable::<EncryptionKey>(client, &mut unreadable).await? {
+        world.set_encryption_key(&key.name, Some(object));
     }
     let bindings = unreadable.len();
     for (key, object) in readable::<SecretBinding>(client, &mut unreadable).await? {

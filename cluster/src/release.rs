@@ -8,10 +8,10 @@ use keystead_compile::kinds::database::role;
 use keystead_compile::{Key, Problem, World};
 use keystead_crds::condition::Reason;
 use keystead_crds::names::FINALIZER;
-use keystead_crds::{Credential, DatabaseConnection, DatabaseRole};
+use keystead_crds::{Credential, DatabaseConnection, DatabaseRole, EncryptionKey};
 use kube::api::{ListParams, Patch, PatchParams};
-use kube::core::PartialObjectMeta;
-use kube::{Api, Client, ResourceExt as _};
+use kube::core::{ApiResource, DynamicObject, PartialObjectMeta};
+use kube::{Api, Client, Resource, ResourceExt as _};
 use serde_json::json;
 use std::fmt;
 
@@ -38,12 +38,17 @@ pub enum HeldKind {
     DatabaseConnection,
     /// A `DatabaseRole`.
     DatabaseRole,
+    /// An `EncryptionKey`.
+    EncryptionKey,
 }
 
 impl fmt::Display for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { kind, key, .. } = self;
-        write!(f, "{kind:?} {}/{}", key.namespace, key.name)
+        match key.namespace.as_str() {
+            "" => write!(f, "{kind:?} {}", key.name),
+            namespace => write!(f, "{kind:?} {namespace}/{}", key.name),
+        }
     }
 }
 
@@ -52,6 +57,7 @@ pub async fn held(client: &Client, class: Option<&str>) -> Result<Vec<Held>, Pro
     let mut held = of_kind::<Credential>(client, HeldKind::Credential).await?;
     held.extend(of_kind::<DatabaseRole>(client, HeldKind::DatabaseRole).await?);
     held.extend(of_kind::<DatabaseConnection>(client, HeldKind::DatabaseConnection).await?);
+    held.extend(of_kind::<EncryptionKey>(client, HeldKind::EncryptionKey).await?);
     if let Some(class) = class.filter(|_| !held.is_empty()) {
         let mut world = World::new("", class);
         fill(client, &mut world).await?;
@@ -80,12 +86,13 @@ pub async fn let_go(client: &Client, held: &Held) -> Result<(), Problem> {
         HeldKind::Credential => release::<Credential>(client, &held.key).await,
         HeldKind::DatabaseConnection => release::<DatabaseConnection>(client, &held.key).await,
         HeldKind::DatabaseRole => release::<DatabaseRole>(client, &held.key).await,
+        HeldKind::EncryptionKey => release::<EncryptionKey>(client, &held.key).await,
     }
 }
 
 /// Takes it off an object of a kind.
 pub async fn release<K: compile::Held>(client: &Client, key: &Key) -> Result<(), Problem> {
-    let api: Api<PartialObjectMeta<K>> = Api::namespaced(client.clone(), &key.namespace);
+    let api = metadata_api::<K>(client, key);
     let what = format!("{} {}/{}", K::kind(&()), key.namespace, key.name);
     for _ in 0..ATTEMPTS {
         let Some(found) = call(&what, api.get_opt(&key.name)).await? else {
@@ -105,6 +112,18 @@ pub async fn release<K: compile::Held>(client: &Client, key: &Key) -> Result<(),
         Reason::Conflict,
         format!("{what} changed {ATTEMPTS} times while its finalizer was taken off; try again"),
     ))
+}
+
+/// What writes the metadata of an object of a kind, which has a namespace or none.
+pub fn metadata_api<K>(client: &Client, key: &Key) -> Api<PartialObjectMeta<DynamicObject>>
+where
+    K: Resource<DynamicType = ()>,
+{
+    let resource = ApiResource::erase::<K>(&());
+    match key.namespace.as_str() {
+        "" => Api::all_with(client.clone(), &resource),
+        namespace => Api::namespaced_with(client.clone(), namespace, &resource),
+    }
 }
 
 /// Takes ours away, if it still stands where it was seen.
@@ -131,6 +150,9 @@ fn is_foreign(world: &World, held: &Held) -> bool {
         HeldKind::DatabaseRole => world
             .database_role(key)
             .and_then(|found| role::provider_name(world, key, found)),
+        HeldKind::EncryptionKey => world
+            .encryption_key(&key.name)
+            .map(|found| found.spec.provider_ref.name.as_str()),
     };
     provider.is_some_and(|provider| world.is_foreign(provider))
 }

@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use keystead_crds::provider::DEFAULT_CLASS;
 use keystead_crds::{
-    Credential, DatabaseConnection, DatabaseRole, SecretBinding, SecretProvider, SecretScope,
+    Credential, DatabaseConnection, DatabaseRole, EncryptionKey, SecretBinding, SecretProvider, SecretScope,
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -167,4 +167,11 @@ pub(crate) fn database_role(namespace: &str, name: &str, connection: &str, field
     let mut role = object(DatabaseRole::new, name, spec);
     role.metadata.namespace = Some(namespace.into());
     role
+}
+
+/// A key of the provider p, with these fields.
+pub(crate) fn encryption_key(name: &str, fields: &Value) -> EncryptionKey {
+    let mut spec = fields.clone();
+    spec["providerRef"] = json!({"name": "p"});
+    object(EncryptionKey::new, name, spec)
 }

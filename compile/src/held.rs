@@ -1,24 +1,17 @@
 //! What has something in Vault that goes with it.
 
 use k8s_openapi::serde::de::DeserializeOwned;
+use keystead_crds::common::Disposal;
 use keystead_crds::credential::DeletionPolicy;
-use keystead_crds::database::DatabaseDeletion;
 use keystead_crds::names::FINALIZER;
-use keystead_crds::{Credential, DatabaseConnection, DatabaseRole};
-use kube::core::NamespaceResourceScope;
+use keystead_crds::{Credential, DatabaseConnection, DatabaseRole, EncryptionKey};
 use kube::{Resource, ResourceExt as _};
 use std::fmt::Debug;
 
 /// A kind that has something in Vault. Where that goes with the object, the object waits for it: by our
 /// finalizer.
 pub trait Held:
-    Resource<DynamicType = (), Scope = NamespaceResourceScope>
-    + Clone
-    + Debug
-    + DeserializeOwned
-    + Send
-    + Sync
-    + 'static
+    Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static
 {
     /// What it has there, in a plural word.
     const WHAT: &'static str;
@@ -44,7 +37,7 @@ impl Held for DatabaseConnection {
     const WHAT: &'static str = "settings";
 
     fn goes(&self) -> bool {
-        self.spec.deletion_policy == DatabaseDeletion::Delete
+        self.spec.deletion_policy == Disposal::Delete
     }
 }
 
@@ -52,6 +45,14 @@ impl Held for DatabaseRole {
     const WHAT: &'static str = "settings";
 
     fn goes(&self) -> bool {
-        self.spec.deletion_policy == DatabaseDeletion::Delete
+        self.spec.deletion_policy == Disposal::Delete
+    }
+}
+
+impl Held for EncryptionKey {
+    const WHAT: &'static str = "versions";
+
+    fn goes(&self) -> bool {
+        self.spec.deletion_policy == Disposal::Delete
     }
 }

@@ -1,12 +1,13 @@
 //! A read-only view of all that is declared, as the watches fill it.
 
 mod databases;
+mod keys;
 
 use crate::index::Index;
 use crate::{Key, Problem};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, Time};
 use keystead_crds::names::NAMESPACE_ANNOTATIONS;
-use keystead_crds::{Credential, SecretBinding, SecretProvider, SecretScope};
+use keystead_crds::{Credential, EncryptionKey, SecretBinding, SecretProvider, SecretScope};
 use kube::core::{Selector, SelectorExt as _};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -44,6 +45,7 @@ pub struct World {
     annotations: BTreeMap<String, BTreeMap<String, String>>,
     facts: BTreeMap<String, ProviderFacts>,
     databases: databases::Databases,
+    keys: BTreeMap<String, Arc<EncryptionKey>>,
     /// What bindings take from ConfigMaps.
     texts: BTreeMap<Key, Texts>,
     /// Bindings that are there and can't be read.

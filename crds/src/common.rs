@@ -119,6 +119,15 @@ pub struct Namespaces {
     pub namespace_selector: LabelSelector,
 }
 
+/// What becomes of what stands in Vault when the object is deleted.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub enum Disposal {
+    /// It stays.
+    Retain,
+    /// It goes.
+    Delete,
+}
+
 /// What every kind reports.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -17,6 +17,7 @@ pub mod common;
 pub mod condition;
 pub mod credential;
 pub mod database;
+pub mod encryption;
 pub mod names;
 pub mod provider;
 pub mod scope;
@@ -25,6 +26,7 @@ pub mod sidecar;
 pub use binding::{SecretBinding, SecretBindingSpec};
 pub use credential::{Credential, CredentialSpec};
 pub use database::{DatabaseConnection, DatabaseConnectionSpec, DatabaseRole, DatabaseRoleSpec};
+pub use encryption::{EncryptionKey, EncryptionKeySpec};
 pub use provider::{SecretProvider, SecretProviderSpec};
 pub use scope::{Level, SecretScope, SecretScopeSpec};
 
@@ -39,5 +41,6 @@ pub fn definitions()
         SecretBinding::crd(),
         DatabaseConnection::crd(),
         DatabaseRole::crd(),
+        EncryptionKey::crd(),
     ]
 }

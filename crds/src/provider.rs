@@ -244,6 +244,7 @@ pub struct AppRoleLogin {
 /// Where the secret engines are mounted.
 #[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[x_kube(validation = Rule::new("!has(oldSelf.database) || (has(self.database) && self.database == oldSelf.database)").message("mounts.database is immutable once it is set: connections would be left behind"))]
+#[x_kube(validation = Rule::new("!has(oldSelf.transit) || (has(self.transit) && self.transit == oldSelf.transit)").message("mounts.transit is immutable once it is set: keys would be left behind"))]
 pub struct Mounts {
     /// A KV engine of version 2.
     #[serde(default = "default_kv")]
@@ -257,6 +258,12 @@ pub struct Mounts {
     #[schemars(length(min = 1, max = 128))]
     #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9][-_.A-Za-z0-9]*(/[A-Za-z0-9][-_.A-Za-z0-9]*)*$')").message("database must be a Vault path: segments of letters, digits, '-', '_' and '.' between single '/'"))]
     pub database: Option<String>,
+    /// A transit engine, for EncryptionKeys; none where it is left out. The operator's policy has to know of
+    /// it: `kubectl keystead bootstrap --transit PATH`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9][-_.A-Za-z0-9]*(/[A-Za-z0-9][-_.A-Za-z0-9]*)*$')").message("transit must be a Vault path: segments of letters, digits, '-', '_' and '.' between single '/'"))]
+    pub transit: Option<String>,
 }
 
 /// How pods log in.
@@ -384,6 +391,7 @@ impl Default for Mounts {
         Self {
             kv: default_kv(),
             database: None,
+            transit: None,
         }
     }
 }

@@ -5,6 +5,7 @@ use keystead_compile::kinds::{binding, provider, sync};
 use keystead_compile::{Key, World};
 use keystead_crds::{Credential, DatabaseRole, SecretBinding};
 use keystead_vault::path::KvPath;
+use kube::ResourceExt as _;
 use std::collections::BTreeSet;
 
 /// A provider, or what is known of it, changed: everything that is declared for it.
@@ -30,6 +31,9 @@ pub fn dependants(world: &World, provider: &str) -> Vec<Unit> {
     let connections = world.database_connections();
     let connections = connections.filter(|(_, found)| found.spec.provider_ref.name == provider);
     units.extend(connections.flat_map(|(key, _)| by_database_connection(world, key)));
+    let keys = world.encryption_keys();
+    let keys = keys.filter(|found| found.spec.provider_ref.name == provider);
+    units.extend(keys.map(|found| Unit::EncryptionKey(found.name_any())));
     units.extend(bindings_to(world, provider));
     units
 }

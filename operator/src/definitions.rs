@@ -2,7 +2,7 @@
 //! kind that is not there would only back off for longer and longer.
 
 use keystead_crds::{
-    Credential, DatabaseConnection, DatabaseRole, SecretBinding, SecretProvider, SecretScope,
+    Credential, DatabaseConnection, DatabaseRole, EncryptionKey, SecretBinding, SecretProvider, SecretScope,
 };
 use keystead_runtime::{Backoff, Shutdown, probes::Condition};
 use kube::{Client, Resource};
@@ -55,6 +55,7 @@ async fn missing(client: &Client) -> Result<Vec<String>, kube::Error> {
         SecretBinding::kind(&()),
         DatabaseConnection::kind(&()),
         DatabaseRole::kind(&()),
+        EncryptionKey::kind(&()),
     ];
     let missing = ours.iter().filter(|kind| !served.contains(kind.as_ref()));
     Ok(missing.map(ToString::to_string).collect())

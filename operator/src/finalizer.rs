@@ -4,8 +4,8 @@
 use keystead_cluster::{call, problem, release};
 use keystead_compile::{Held, Key, Problem};
 use keystead_crds::names::FINALIZER;
+use kube::Client;
 use kube::api::{Patch, PatchParams};
-use kube::{Api, Client};
 use serde_json::{Value, json};
 
 /// Puts it on or takes it off, as the object's deletion policy wants it.
@@ -26,7 +26,7 @@ pub(crate) fn is_settled<K: Held>(object: &K) -> bool {
 }
 
 async fn put_on<K: Held>(client: &Client, key: &Key, object: &K) -> Result<(), Problem> {
-    let api: Api<K> = Api::namespaced(client.clone(), &key.namespace);
+    let api = release::metadata_api::<K>(client, key);
     let patch = serde_json::from_value(plan(object)).map(Patch::Json::<()>);
     let patch = patch.map_err(|error| problem(&kube::Error::SerdeError(error)))?;
     let what = format!("finalizer of {} {}/{}", K::kind(&()), key.namespace, key.name);

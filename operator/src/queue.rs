@@ -24,6 +24,8 @@ pub enum Unit {
     DatabaseConnection(Key),
     /// A role of a database.
     DatabaseRole(Key),
+    /// A key of the transit engine.
+    EncryptionKey(String),
     /// Policy and role of a service account.
     Account(Account),
     /// A ConfigMap that bindings take templates from.
@@ -43,6 +45,7 @@ impl Unit {
             Self::Credential(_) => "Credential",
             Self::DatabaseConnection(_) => "DatabaseConnection",
             Self::DatabaseRole(_) => "DatabaseRole",
+            Self::EncryptionKey(_) => "EncryptionKey",
             Self::Account(_) => "ServiceAccount",
             Self::ConfigMap(_) => "ConfigMap",
             Self::Sync(_) => "NativeSecret",
@@ -55,7 +58,9 @@ impl fmt::Display for Unit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = self.kind();
         match self {
-            Self::Provider(name) | Self::Scope(name) => write!(f, "{kind} {name}"),
+            Self::Provider(name) | Self::Scope(name) | Self::EncryptionKey(name) => {
+                write!(f, "{kind} {name}")
+            }
             Self::Credential(key)
             | Self::DatabaseConnection(key)
             | Self::DatabaseRole(key)

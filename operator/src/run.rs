@@ -15,7 +15,7 @@ use keystead_compile::kinds::credential;
 use keystead_compile::kinds::database::role;
 use keystead_compile::{Problem, World};
 use keystead_crds::{
-    Credential, DatabaseConnection, DatabaseRole, SecretBinding, SecretProvider, SecretScope,
+    Credential, DatabaseConnection, DatabaseRole, EncryptionKey, SecretBinding, SecretProvider, SecretScope,
 };
 use keystead_runtime::probes::{Condition, Probes, Readiness};
 use keystead_runtime::{Shutdown, shutdown};
@@ -187,7 +187,7 @@ fn watches(
     readiness: &Readiness,
     webhook: WebhookArgs,
     shutdown: &Shutdown,
-) -> (impl Future<Output = ()> + use<>, [Condition; 10]) {
+) -> (impl Future<Output = ()> + use<>, [Condition; 11]) {
     let there = readiness.register("definitions (CRDs) of the kinds");
     let listed = [
         "SecretProviders",
@@ -196,6 +196,7 @@ fn watches(
         "SecretBindings",
         "DatabaseConnections",
         "DatabaseRoles",
+        "EncryptionKeys",
         "Namespaces",
         "Secrets",
         "ConfigMaps",
@@ -209,6 +210,7 @@ fn watches(
         bindings,
         connections,
         roles,
+        keys,
         namespaces,
         secrets,
         config_maps,
@@ -233,6 +235,7 @@ fn watches(
             watch::declared::<SecretBinding>(&source, bindings),
             watch::declared::<DatabaseConnection>(&source, connections),
             watch::declared::<DatabaseRole>(&source, roles),
+            watch::declared::<EncryptionKey>(&source, keys),
             watch::namespaces(&source, namespaces),
             watch::secrets(&source, secrets),
             watch::config_maps(&source, config_maps),
@@ -289,6 +292,11 @@ fn units(context: &Context) -> Vec<Unit> {
         let provider = role::provider_name(&world, key, found);
         if !provider.is_some_and(|provider| context.waits_for(&world, provider)) {
             units.push(Unit::DatabaseRole(key.clone()));
+        }
+    }
+    for found in world.encryption_keys() {
+        if !context.waits_for(&world, &found.spec.provider_ref.name) {
+            units.push(Unit::EncryptionKey(named(found.metadata.name.as_ref())));
         }
     }
     for (key, found) in world.bindings() {

@@ -40,7 +40,12 @@ fn is_settled(context: &Context, unit: &Unit) -> bool {
         Unit::DatabaseConnection(key) => is_connected(context, key),
         Unit::DatabaseRole(key) => has_role(context, key),
         Unit::Account(account) => has_access(context, account),
-        Unit::Provider(_) | Unit::Scope(_) | Unit::ConfigMap(_) | Unit::Sync(_) | Unit::Binding(_) => false,
+        Unit::Provider(_)
+        | Unit::Scope(_)
+        | Unit::EncryptionKey(_)
+        | Unit::ConfigMap(_)
+        | Unit::Sync(_)
+        | Unit::Binding(_) => false,
     }
 }
 

@@ -86,6 +86,7 @@ pub async fn plan(client: &Client, store: &impl ValueStore, object: &Object) -> 
         Object::Policy(policy) => policy.plan(client).await,
         Object::Role(role) => role.plan(client).await,
         Object::SigningKeys(keys) => keys.plan(client).await,
+        Object::TransitKey(key) => key.plan(client).await,
     }
 }
 
@@ -111,6 +112,7 @@ pub async fn apply(client: &Client, store: &impl ValueStore, object: &Object) ->
             Object::Policy(policy) => policy.write(client).await?,
             Object::Role(role) => role.write(client).await?,
             Object::SigningKeys(keys) => keys.write(client).await?,
+            Object::TransitKey(key) => key.write(client).await?,
             Object::DatabaseConnection(_) | Object::KvSecret(_) => {}
         }
     }
@@ -128,6 +130,7 @@ pub async fn plan_removal(client: &Client, object: &Object, deletion: Deletion) 
         Object::DatabaseRole(role) => role.is_there(client).await?,
         Object::Policy(policy) => policy.is_there(client).await?,
         Object::Role(role) => role.is_there(client).await?,
+        Object::TransitKey(key) => key.is_there(client).await?,
         Object::ClosedConnection(_) | Object::Mount(_) | Object::SigningKeys(_) => false,
     };
     Ok(if there {
@@ -150,6 +153,7 @@ pub async fn remove(client: &Client, object: &Object, deletion: Deletion) -> Res
         Object::DatabaseRole(role) => role.delete(client, deletion).await?,
         Object::Policy(policy) => policy.delete(client).await?,
         Object::Role(role) => role.delete(client).await?,
+        Object::TransitKey(key) => key.delete(client).await?,
         Object::ClosedConnection(_) | Object::Mount(_) | Object::SigningKeys(_) => {}
     }
     Ok(Removed::default())

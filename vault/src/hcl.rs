@@ -15,6 +15,10 @@ const OPERATOR_MOUNTS: &str = include_str!("../../policies/operator-mounts.hcl")
 const OPERATOR_DATABASE: &str = include_str!("../../policies/operator-database.hcl");
 const OPERATOR_DATABASE_MOUNT: &str = include_str!("../../policies/operator-database-mount.hcl");
 
+/// The same of encryption keys.
+const OPERATOR_TRANSIT: &str = include_str!("../../policies/operator-transit.hcl");
+const OPERATOR_TRANSIT_MOUNT: &str = include_str!("../../policies/operator-transit-mount.hcl");
+
 /// How each policy begins that an operator writes: by this it knows its own.
 pub const HEADER: &str = "# Keystead: ";
 
@@ -84,6 +88,8 @@ pub struct OperatorPolicy<'a> {
     pub prefix: &'a str,
     /// Database engine, where there are databases.
     pub database_mount: Option<&'a str>,
+    /// Transit engine, where there are encryption keys.
+    pub transit_mount: Option<&'a str>,
     /// Whether the operator mounts the engine itself.
     pub manage_mounts: bool,
 }
@@ -94,13 +100,19 @@ pub fn operator(policy: &OperatorPolicy<'_>) -> String {
     if policy.manage_mounts {
         text.push_str(OPERATOR_MOUNTS);
     }
-    if policy.database_mount.is_some() {
-        text.push_str(OPERATOR_DATABASE);
-    }
-    if policy.database_mount.is_some() && policy.manage_mounts {
-        text.push_str(OPERATOR_DATABASE_MOUNT);
+    for (mount, rights, mounting) in [
+        (policy.database_mount, OPERATOR_DATABASE, OPERATOR_DATABASE_MOUNT),
+        (policy.transit_mount, OPERATOR_TRANSIT, OPERATOR_TRANSIT_MOUNT),
+    ] {
+        if mount.is_some() {
+            text.push_str(rights);
+        }
+        if mount.is_some() && policy.manage_mounts {
+            text.push_str(mounting);
+        }
     }
     text.replace("@database@", policy.database_mount.unwrap_or_default())
+        .replace("@transit@", policy.transit_mount.unwrap_or_default())
         .replace("@cluster@", policy.cluster)
         .replace("@workload_mount@", policy.workload_mount)
         .replace("@kv@", policy.kv_mount)
@@ -172,6 +184,7 @@ mod tests {
         kv_mount: "kv",
         prefix: "keystead",
         database_mount: Some("database"),
+        transit_mount: Some("transit"),
         manage_mounts: true,
     };
 
@@ -187,6 +200,7 @@ mod tests {
             "create, delete, read, update on auth/jwt-c1/role/keystead.c1.*",
             "read, update on sys/mounts/kv",
             "read, update on sys/mounts/database",
+            "read, update on sys/mounts/transit",
             "sudo, update on sys/leases/revoke-prefix/database/creds/keystead.c1.*",
         ] {
             assert!(found.contains(&wanted.to_owned()), "{wanted}: {found:?}");
@@ -211,9 +225,12 @@ mod tests {
         assert!(!operator(&without).contains("sys/mounts") && operator(&POLICY).contains("sys/mounts/kv\""));
         let without = OperatorPolicy {
             database_mount: None,
+            transit_mount: None,
             ..POLICY
         };
-        assert!(!operator(&without).contains("rotate-root") && operator(&POLICY).contains("rotate-root"));
+        for right in ["rotate-root", "transit/keys/keystead.c1.*"] {
+            assert!(!operator(&without).contains(right) && operator(&POLICY).contains(right));
+        }
         assert!(!operator(&without).contains("sys/mounts/\""));
     }
 

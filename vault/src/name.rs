@@ -1,4 +1,5 @@
-//! Names of what Keystead makes in Vault: `keystead.<cluster>.<provider>.<kind>.<namespace>.<name>`.
+//! Names of what Keystead makes in Vault: `keystead.<cluster>.<provider>.<kind>.<namespace>.<name>`,
+//! without a namespace where the whole cluster has it.
 //!
 //! Cluster and provider are DNS labels, so the first dots separate and no two names collide; what
 //! begins with our prefix is provably ours.
@@ -12,6 +13,8 @@ pub enum Letter {
     DatabaseConnection,
     /// A role of the database engine.
     DatabaseRole,
+    /// A key of the transit engine.
+    EncryptionKey,
     /// A service account's policy and role.
     ServiceAccount,
 }
@@ -21,6 +24,7 @@ impl Letter {
         match self {
             Self::DatabaseConnection => "c",
             Self::DatabaseRole => "d",
+            Self::EncryptionKey => "k",
             Self::ServiceAccount => "s",
         }
     }
@@ -39,6 +43,11 @@ impl Prefix {
     /// The name of a namespaced thing.
     pub fn name(&self, letter: Letter, namespace: &str, name: &str) -> String {
         format!("{}{namespace}.{name}", self.head(letter))
+    }
+
+    /// The name of a thing of the whole cluster's.
+    pub fn cluster_wide(&self, letter: Letter, name: &str) -> String {
+        format!("{}{name}", self.head(letter))
     }
 
     /// What the names of one kind have in front.

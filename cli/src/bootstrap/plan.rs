@@ -107,7 +107,12 @@ fn engines(args: &Bootstrap) -> Vec<Change> {
         kind: "database",
         version: None,
     });
-    [values].into_iter().chain(databases).collect()
+    let keys = args.transit.clone().map(|path| Change::Mount {
+        path,
+        kind: "transit",
+        version: None,
+    });
+    [values].into_iter().chain(databases).chain(keys).collect()
 }
 
 fn auth_mount(path: &str, method: Method) -> Change {
@@ -149,6 +154,7 @@ fn policy(args: &Bootstrap, names: &Names) -> Change {
         kv_mount: &args.kv,
         prefix: &args.prefix,
         database_mount: args.database.as_deref(),
+        transit_mount: args.transit.as_deref(),
         manage_mounts: args.manage_mounts,
     });
     Change::Policy {
@@ -189,15 +195,18 @@ pub(crate) fn next_steps(args: &Bootstrap, names: &Names) -> String {
     } else {
         ""
     };
-    let database = args.database.as_deref();
-    let database = database.map_or_else(String::new, |path| format!(", database: {path}"));
+    let others = [("database", &args.database), ("transit", &args.transit)];
+    let others = others
+        .into_iter()
+        .filter_map(|(field, path)| path.as_ref().map(|path| format!(", {field}: {path}")));
+    let others: String = others.collect();
     format!(
         "
 Next, install the operator and name this Vault to it:
   helm install keystead charts/keystead --namespace {} --create-namespace --set cluster={}
   (and --set image.operator.repository=… --set image.sidecar.repository=… where they are in a registry)
 and in a SecretProvider:
-  vault: {{auth: {{kubernetes: {{mount: {}, role: {}}}}}, mounts: {{kv: {}{database}}}, pathPrefix: {}{manage}}}
+  vault: {{auth: {{kubernetes: {{mount: {}, role: {}}}}}, mounts: {{kv: {}{others}}}, pathPrefix: {}{manage}}}
   workloadAuth: {{method: {method}, mount: {}, audience: {}}}",
         args.operator_namespace,
         args.cluster,

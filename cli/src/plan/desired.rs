@@ -1,13 +1,14 @@
 //! All that there should be in Vault and in the Secrets of `sync`, by who says so: pure.
 
 mod databases;
+mod keys;
 
 use keystead_cluster::keys::Published;
 use keystead_compile::kinds::binding::{self, Account};
 use keystead_compile::kinds::credential::{Fate, Removal};
 use keystead_compile::kinds::sync::{self, Native};
 use keystead_compile::kinds::{credential, provider, scope};
-use keystead_compile::{Key, Problem, World, pause};
+use keystead_compile::{Held, Key, Problem, World, pause};
 use keystead_crds::provider::WorkloadMethod;
 use keystead_crds::{Credential, SecretBinding, SecretProvider};
 use keystead_vault::object::{Deletion, Object, SigningKeys};
@@ -28,6 +29,8 @@ pub(crate) enum Subject {
     DatabaseConnection(Key),
     /// A `DatabaseRole`.
     DatabaseRole(Key),
+    /// An `EncryptionKey`.
+    EncryptionKey(String),
     /// A `SecretBinding`, by itself.
     Binding(Key),
     /// A service account, by all its bindings.
@@ -87,6 +90,7 @@ pub(crate) fn all(
         all.insert(Subject::Credential(key.clone()), desired);
     }
     all.extend(databases::desired(world));
+    all.extend(keys::desired(world));
     for (key, found) in world.bindings() {
         let desired = Desired::of(&found.spec.provider_ref.name, natives(world, key, found, synced));
         all.insert(Subject::Binding(key.clone()), desired);
@@ -190,6 +194,25 @@ fn access(world: &World, account: &Account) -> Result<Vec<Step>, Problem> {
         .collect())
 }
 
+/// What is to be done for an object that has one thing in Vault.
+fn steps<K: Held>(
+    world: &World,
+    provider: &str,
+    object: &K,
+    compiled: impl FnOnce() -> Result<Object, Problem>,
+    removed: impl FnOnce() -> Result<Object, Problem>,
+) -> Result<Vec<Step>, Problem> {
+    pause::check(world, object, provider)?;
+    if object.meta().deletion_timestamp.is_none() {
+        return Ok(vec![Step::Apply(compiled()?)]);
+    }
+    Ok(if object.is_held() {
+        vec![Step::Remove(removed()?, Deletion::Delete)]
+    } else {
+        Vec::new()
+    })
+}
+
 // === impl Desired ===
 
 impl Desired {
@@ -211,6 +234,7 @@ impl fmt::Display for Subject {
             Self::Credential(key) => write!(f, "Credential {}/{}", key.namespace, key.name),
             Self::DatabaseConnection(key) => write!(f, "DatabaseConnection {}/{}", key.namespace, key.name),
             Self::DatabaseRole(key) => write!(f, "DatabaseRole {}/{}", key.namespace, key.name),
+            Self::EncryptionKey(name) => write!(f, "EncryptionKey {name}"),
             Self::Binding(key) => write!(f, "SecretBinding {}/{}", key.namespace, key.name),
             Self::Account(account) => write!(f, "service account {}/{}", account.namespace, account.name),
         }

@@ -10,7 +10,7 @@ use keystead_cluster::Values;
 use keystead_compile::kinds::binding;
 use keystead_compile::{Key, World};
 use keystead_crds::{
-    Credential, DatabaseConnection, DatabaseRole, SecretBinding, SecretProvider, SecretScope,
+    Credential, DatabaseConnection, DatabaseRole, EncryptionKey, SecretBinding, SecretProvider, SecretScope,
 };
 use keystead_vault::object::ValueStore;
 use keystead_vault::{Error, Sensitive};
@@ -129,6 +129,13 @@ impl Overlay {
                 let new = after(new, old.as_deref());
                 self.subjects.insert(Subject::DatabaseRole(key.clone()));
                 world.set_database_role(key, Some(Arc::new(new)));
+            }
+            ("keystead.dev/v1alpha1", "EncryptionKey") => {
+                let new: EncryptionKey = read(item, None)?;
+                let name = new.name_any();
+                let old = world.encryption_key(&name).cloned();
+                self.subjects.insert(Subject::EncryptionKey(name.clone()));
+                world.set_encryption_key(&name, Some(Arc::new(after(new, old.as_deref()))));
             }
             (version, _) if version.starts_with("keystead.dev/") => {
                 anyhow::bail!("this tool knows no such kind in {version}")

@@ -1,4 +1,4 @@
-//! What is declared: providers, scopes, credentials, bindings, databases.
+//! What is declared: providers, scopes, credentials, bindings, databases, keys.
 
 use super::conditions;
 use super::report::Section;
@@ -20,6 +20,7 @@ pub(crate) fn sections(view: &View) -> Vec<Section> {
         (&["SecretScope"], scopes(view)),
         (&["Credential"], credentials(view)),
         (&["DatabaseConnection", "DatabaseRole"], databases(view)),
+        (&["EncryptionKey"], keys(view)),
         (&["SecretBinding"], bindings(view)),
     ];
     let mut sections = Vec::new();
@@ -121,6 +122,16 @@ fn databases(view: &View) -> Section {
             let name = format!("{kind} {}/{}", key.namespace, key.name);
             add(&mut section, &name, generation, status);
         }
+    }
+    section
+}
+
+fn keys(view: &View) -> Section {
+    let mut section = Section::new("Keys");
+    let all = view.world.encryption_keys();
+    for found in all.filter(|key| view.concerns(Some(&key.spec.provider_ref.name))) {
+        let status = found.status.as_ref().map(HasBasicStatus::basic);
+        add(&mut section, &found.name_any(), found.metadata.generation, status);
     }
     section
 }

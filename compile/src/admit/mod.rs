@@ -6,6 +6,7 @@
 mod binding;
 mod credential;
 mod database;
+mod encryption;
 pub mod namespace;
 mod provider;
 mod scope;

@@ -4,6 +4,7 @@ pub mod binding;
 pub mod credential;
 pub mod database;
 pub mod defaults;
+pub mod encryption;
 pub mod pod;
 pub mod provider;
 pub mod scope;

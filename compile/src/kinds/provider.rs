@@ -26,19 +26,17 @@ pub fn find<'a>(world: &'a World, name: &str) -> Result<&'a Arc<SecretProvider>,
 /// policy or a request any other text would mean something else than itself.
 fn check(provider: &SecretProvider) -> Result<(), Problem> {
     let vault = &provider.spec.vault;
+    let has_odd = |mount: Option<&String>| mount.is_some_and(|path| !is_plain_path(path));
     let wrong = if !is_dns_label(&provider.name_any()) {
         "metadata.name must be a DNS label: lower-case letters, digits and '-'"
     } else if !is_plain_segment(&vault.path_prefix) {
         "spec.vault.pathPrefix must be one path segment"
     } else if !is_plain_path(&vault.mounts.kv) {
         "spec.vault.mounts.kv must be a Vault path"
-    } else if vault
-        .mounts
-        .database
-        .as_ref()
-        .is_some_and(|path| !is_plain_path(path))
-    {
+    } else if has_odd(vault.mounts.database.as_ref()) {
         "spec.vault.mounts.database must be a Vault path"
+    } else if has_odd(vault.mounts.transit.as_ref()) {
+        "spec.vault.mounts.transit must be a Vault path"
     } else if !is_plain_path(&provider.spec.workload_auth.mount) {
         "spec.workloadAuth.mount must be a Vault path"
     } else {
@@ -85,11 +83,15 @@ pub fn mounts(provider: &SecretProvider) -> impl Iterator<Item = Mount> {
         path,
         kind: MountKind::Database,
     });
-    iter::once(values).chain(databases)
+    let keys = mounts.transit.clone().map(|path| Mount {
+        path,
+        kind: MountKind::Transit,
+    });
+    iter::once(values).chain(databases).chain(keys)
 }
 
 /// The provider whose values a path leads to, by whatever endpoint of the KV engine: read by path they
-/// would be read past the scopes. The same of users of its databases, which are for one namespace. Two addresses may be one server, so they don't count; a Vault
+/// would be read past the scopes. The same of users of its databases, which are for one namespace, and of its encryption keys. Two addresses may be one server, so they don't count; a Vault
 /// namespace does, and a path may lead into one below.
 pub(crate) fn keeper<'a>(
     world: &'a World,
@@ -110,8 +112,10 @@ pub(crate) fn keeper<'a>(
                 .map(|(_endpoint, below)| below)
         };
         let ours = |below: &str| below.to_ascii_lowercase().starts_with("keystead.");
+        let named = [&vault.mounts.database, &vault.mounts.transit];
+        let mut named = named.into_iter().filter_map(|mount| mount.as_deref());
         below(&vault.mounts.kv).is_some_and(|below| is_within(below, &vault.path_prefix))
-            || vault.mounts.database.as_deref().and_then(below).is_some_and(ours)
+            || named.any(|mount| below(mount).is_some_and(ours))
     })
 }
 
@@ -179,6 +183,7 @@ pub fn rights(world: &World, provider: &SecretProvider) -> Vec<Right> {
         kv_mount: &vault.mounts.kv,
         prefix: &vault.path_prefix,
         database_mount: vault.mounts.database.as_deref(),
+        transit_mount: vault.mounts.transit.as_deref(),
         manage_mounts: vault.manage_mounts,
     });
     if workloads.method == WorkloadMethod::Kubernetes {

@@ -1,7 +1,6 @@
 //! `DatabaseConnection`: a database server, and the user by whom Vault makes others there.
 
-use super::DatabaseDeletion;
-use crate::common::{BasicStatus, HasBasicStatus, LocalSecretKeyReference, NameRef};
+use crate::common::{BasicStatus, Disposal, HasBasicStatus, LocalSecretKeyReference, NameRef};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -87,7 +86,7 @@ pub struct DatabaseConnectionSpec {
     /// What becomes of the connection in Vault when this is deleted. With it goes a password that nobody
     /// else knows.
     #[serde(default = "retain")]
-    pub deletion_policy: DatabaseDeletion,
+    pub deletion_policy: Disposal,
 }
 
 impl DatabaseConnectionSpec {
@@ -141,8 +140,8 @@ const fn yes() -> bool {
     true
 }
 
-const fn retain() -> DatabaseDeletion {
-    DatabaseDeletion::Retain
+const fn retain() -> Disposal {
+    Disposal::Retain
 }
 
 impl HasBasicStatus for ConnectionStatus {

@@ -1,7 +1,6 @@
 //! `DatabaseRole`: how Vault makes users of a database, or whose password it rotates.
 
-use super::DatabaseDeletion;
-use crate::common::{BasicStatus, HasBasicStatus, NameRef};
+use crate::common::{BasicStatus, Disposal, HasBasicStatus, NameRef};
 use kube::core::Duration;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -61,7 +60,7 @@ pub struct DatabaseRoleSpec {
     /// What becomes of the role in Vault when this is deleted. With a dynamic one go all the users that it
     /// made, at once.
     #[serde(default = "delete")]
-    pub deletion_policy: DatabaseDeletion,
+    pub deletion_policy: Disposal,
 }
 
 /// A user for each who asks.
@@ -143,8 +142,8 @@ pub struct DatabaseRoleStatus {
     pub provider: Option<String>,
 }
 
-const fn delete() -> DatabaseDeletion {
-    DatabaseDeletion::Delete
+const fn delete() -> Disposal {
+    Disposal::Delete
 }
 
 fn hour() -> Duration {

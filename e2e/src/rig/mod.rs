@@ -74,7 +74,7 @@ pub(crate) fn install_kinds(stage: &Stage) -> Result<()> {
         "kubectl apply --server-side --force-conflicts -f '{folder}'"
     ))?;
     // Helm takes over what says that it belongs to the release: a story may follow on this bed.
-    let crds = "customresourcedefinitions credentials.keystead.dev databaseconnections.keystead.dev databaseroles.keystead.dev secretbindings.keystead.dev secretproviders.keystead.dev secretscopes.keystead.dev";
+    let crds = "customresourcedefinitions credentials.keystead.dev databaseconnections.keystead.dev databaseroles.keystead.dev encryptionkeys.keystead.dev secretbindings.keystead.dev secretproviders.keystead.dev secretscopes.keystead.dev";
     stage.ask(&format!(
         "kubectl label --overwrite {crds} app.kubernetes.io/managed-by=Helm"
     ))?;

@@ -2,6 +2,7 @@
 //! the operator's policy gives and no others.
 
 mod databases;
+mod keys;
 mod logins;
 mod others;
 mod values;
@@ -71,6 +72,10 @@ pub(super) fn tests() -> Vec<Test> {
         Test::on_databases("engine: a Redis has users of its own", |stage| {
             run(stage, databases::redis)
         }),
+        Test::on_servers(
+            "engine: an encryption key is made, rotated and deleted",
+            |stage| run(stage, keys::objects),
+        ),
         Test::on_servers("engine: a Vault namespace is kept to", |stage| {
             run(stage, logins::namespace)
         }),
@@ -221,6 +226,7 @@ fn operator_policy<'a>(id: &'a str, kv: &'a str) -> OperatorPolicy<'a> {
         kv_mount: kv,
         prefix: id,
         database_mount: Some(databases::MOUNT),
+        transit_mount: Some(keys::MOUNT),
         manage_mounts: true,
     }
 }

@@ -2,6 +2,7 @@
 //! refuses what can't work with a sentence that says what would.
 
 mod databases;
+mod keys;
 mod refusals;
 mod table;
 
@@ -62,6 +63,7 @@ fn shown_manifests(stage: &Stage) -> Result<()> {
         "SecretBinding",
         "DatabaseConnection",
         "DatabaseRole",
+        "EncryptionKey",
     ] {
         ensure!(kinds.contains(kind), "no manifest of a {kind} is shown anywhere");
     }

@@ -6,6 +6,7 @@ mod clash;
 mod credentials;
 mod databases;
 mod deletion;
+mod keys;
 mod logins;
 pub(super) mod paths;
 mod process;
@@ -55,6 +56,10 @@ const DATABASES: &[Named] = &[
 ];
 
 const TESTS: &[Named] = &[
+    (
+        "operator: an encryption key is made, rotates, and goes as it declares, as the page shows",
+        keys::keys,
+    ),
     (
         "operator: an account reads what its bindings grant and nothing else (Kubernetes)",
         access::kubernetes,

@@ -39,12 +39,14 @@ pub(super) async fn reconcile(context: &Context, key: &Key, object: &Credential)
         return Ok(Next::OnChange);
     }
     let outcome = clean(context, key, object).await;
-    conclude(context, key, object, outcome).await
+    let api = Api::namespaced(context.client.clone(), &key.namespace);
+    conclude(context, api, key, object, outcome).await
 }
 
 /// Lets an object go when nothing of it is left that should not be; else says why it can't go yet.
 pub(super) async fn conclude<K>(
     context: &Context,
+    api: Api<K>,
     key: &Key,
     object: &K,
     outcome: Outcome,
@@ -67,7 +69,6 @@ where
         Outcome::Clean => {}
         Outcome::LeftBehind(path, why) => tell(context, key, object, &path, &why).await,
         Outcome::Blocked(path, why) => {
-            let api = Api::namespaced(context.client.clone(), &key.namespace);
             return status::stays(context, api, object, blocked::<K>(key, &path, &why)).await;
         }
     }
@@ -130,6 +131,9 @@ async fn clean(context: &Context, key: &Key, object: &Credential) -> Outcome {
 
 /// Whether the namespace has been waiting to go for so long that it is let go.
 async fn is_overdue(context: &Context, key: &Key) -> Result<bool, Problem> {
+    if key.namespace.is_empty() {
+        return Ok(false);
+    }
     let api: Api<Namespace> = Api::all(context.client.clone());
     let what = format!("Namespace {}", key.namespace);
     let found = call(&what, api.get_metadata_opt(&key.namespace)).await?;
@@ -160,9 +164,14 @@ async fn tell<K: Held>(context: &Context, key: &Key, object: &K, path: &str, why
 fn blocked<K: Held>(key: &Key, path: &str, why: &Problem) -> Problem {
     let Key { namespace, name } = key;
     let (what, kind) = (K::WHAT, K::kind(&()).to_lowercase());
+    let option = if namespace.is_empty() {
+        String::new()
+    } else {
+        format!(" -n {namespace}")
+    };
     let message = format!(
         "its {what} at {path} can't be taken away yet: {why}. This is tried again; to let it go and leave them behind: \
-         kubectl annotate {kind} {name} -n {namespace} {RELEASE_ANNOTATION}=true"
+         kubectl annotate {kind} {name}{option} {RELEASE_ANNOTATION}=true"
     );
     Problem::new(Reason::CleanupBlocked, message)
 }

@@ -199,5 +199,6 @@ async fn farewell(
             cleanup::take_away(context, object, provider, &found, free).await
         }
     };
-    cleanup::conclude(context, key, object, outcome).await
+    let api = Api::namespaced(context.client.clone(), &key.namespace);
+    cleanup::conclude(context, api, key, object, outcome).await
 }

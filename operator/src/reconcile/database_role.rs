@@ -128,5 +128,6 @@ async fn farewell(
         Err(why) => written.map_or(Outcome::Clean, |path| Outcome::LeftBehind(path, why)),
         Ok(found) => cleanup::take_away(context, object, provider, &found, paused).await,
     };
-    cleanup::conclude(context, key, object, outcome).await
+    let api = Api::namespaced(context.client.clone(), &key.namespace);
+    cleanup::conclude(context, api, key, object, outcome).await
 }

@@ -7,6 +7,7 @@ mod config_map;
 mod connection;
 mod credential;
 mod database_role;
+mod encryption_key;
 mod provider;
 mod scope;
 mod sync;
@@ -104,6 +105,7 @@ async fn dispatch(context: &Arc<Context>, unit: &Unit) -> Result<Next, Problem> 
         Unit::Credential(key) => credential::reconcile(context, key).await,
         Unit::DatabaseConnection(key) => connection::reconcile(context, key).await,
         Unit::DatabaseRole(key) => database_role::reconcile(context, key).await,
+        Unit::EncryptionKey(name) => encryption_key::reconcile(context, name).await,
         Unit::Account(account) => account::reconcile(context, account).await,
         Unit::ConfigMap(key) => config_map::observe(context, key).await,
         Unit::Sync(key) => sync::reconcile(context, key).await,

@@ -5,7 +5,7 @@ use crate::affected;
 use crate::queue::Unit;
 use keystead_compile::{Key, World};
 use keystead_crds::{
-    Credential, DatabaseConnection, DatabaseRole, SecretBinding, SecretProvider, SecretScope,
+    Credential, DatabaseConnection, DatabaseRole, EncryptionKey, SecretBinding, SecretProvider, SecretScope,
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -129,5 +129,24 @@ impl Declared for DatabaseRole {
 
     fn affected(world: &World, key: &Key, states: &[&Self]) -> Vec<Unit> {
         affected::by_database_role(world, key, states)
+    }
+}
+
+impl Declared for EncryptionKey {
+    fn put(world: &mut World, key: &Key, object: Option<Arc<Self>>) -> Option<Arc<Self>> {
+        world.set_encryption_key(&key.name, object)
+    }
+
+    fn get<'a>(world: &'a World, key: &Key) -> Option<&'a Arc<Self>> {
+        world.encryption_key(&key.name)
+    }
+
+    fn keys(world: &World) -> BTreeSet<Key> {
+        let keys = world.encryption_keys();
+        keys.map(|found| Key::of(found.as_ref())).collect()
+    }
+
+    fn affected(_: &World, key: &Key, _: &[&Self]) -> Vec<Unit> {
+        vec![Unit::EncryptionKey(key.name.clone())]
     }
 }

@@ -8,6 +8,7 @@ mod kv;
 mod mount;
 mod policy;
 mod role;
+mod transit;
 
 pub use database::{
     Authority, ClosedConnection, DatabaseConnection, DatabaseRole, DatabaseServer, RoleKind, Root, SecretKey,
@@ -18,6 +19,7 @@ pub use kv::{Adoption, Deletion, KvSecret, Owner, ValueRef, ValueStore};
 pub use mount::{Mount, MountKind};
 pub use policy::Policy;
 pub use role::{AuthRole, RoleMethod};
+pub use transit::{TransitKey, TransitState};
 
 use std::fmt;
 
@@ -40,6 +42,8 @@ pub enum Object {
     Role(AuthRole),
     /// The keys of a jwt mount.
     SigningKeys(SigningKeys),
+    /// A key of the transit engine.
+    TransitKey(TransitKey),
 }
 
 impl fmt::Display for Object {
@@ -55,6 +59,7 @@ impl fmt::Display for Object {
             Self::Policy(policy) => write!(f, "policy {}", policy.name),
             Self::Role(role) => write!(f, "role auth/{}/role/{}", role.mount, role.name),
             Self::SigningKeys(keys) => write!(f, "signing keys {}", keys.path()),
+            Self::TransitKey(key) => write!(f, "encryption key {}", key.path()),
         }
     }
 }

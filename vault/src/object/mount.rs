@@ -24,6 +24,8 @@ pub enum MountKind {
     Database,
     /// The KV engine, version 2.
     Kv2,
+    /// The transit engine.
+    Transit,
 }
 
 impl MountKind {
@@ -38,6 +40,7 @@ impl MountKind {
         match self {
             Self::Database => ("database", None),
             Self::Kv2 => ("kv", Some("2")),
+            Self::Transit => ("transit", None),
         }
     }
 }

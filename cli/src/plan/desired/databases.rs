@@ -1,9 +1,9 @@
 //! Connections and roles of databases.
 
-use super::{Desired, Step, Subject};
+use super::{Desired, Subject, steps};
+use keystead_compile::World;
 use keystead_compile::kinds::database::{connection, role};
-use keystead_compile::{Held, Problem, World, pause};
-use keystead_vault::object::{Deletion, Object};
+use keystead_vault::object::Object;
 
 /// What there should be because of them.
 pub(super) fn desired(world: &World) -> Vec<(Subject, Desired)> {
@@ -35,22 +35,4 @@ pub(super) fn desired(world: &World) -> Vec<(Subject, Desired)> {
         (Subject::DatabaseRole(key.clone()), desired)
     });
     connections.chain(roles).collect()
-}
-
-fn steps<K: Held>(
-    world: &World,
-    provider: &str,
-    object: &K,
-    compiled: impl FnOnce() -> Result<Object, Problem>,
-    removed: impl FnOnce() -> Result<Object, Problem>,
-) -> Result<Vec<Step>, Problem> {
-    pause::check(world, object, provider)?;
-    if object.meta().deletion_timestamp.is_none() {
-        return Ok(vec![Step::Apply(compiled()?)]);
-    }
-    Ok(if object.is_held() {
-        vec![Step::Remove(removed()?, Deletion::Delete)]
-    } else {
-        Vec::new()
-    })
 }

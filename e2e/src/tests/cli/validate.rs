@@ -22,11 +22,12 @@ pub(super) fn both_ways(stage: &Stage) -> Result<()> {
         ])?;
         let all = run_here(rig, "validate", "")?.ends(0)?;
         let sections = [
-            "Kinds         6/6",
+            "Kinds         7/7",
             "Providers     ",
             "Scopes        2/2",
             "Credentials   1/1",
             "Databases     0/0",
+            "Keys          0/0",
             "Bindings      1/1",
             "Webhook       5/5",
             "0 failed, 0 not checked.",

@@ -42,8 +42,8 @@ pub(super) fn created(stage: &Stage) -> Result<()> {
 pub(super) fn changed(stage: &Stage) -> Result<()> {
     install_kinds(stage)?;
     let id = unique("fixed")?;
-    let [provider, _, company, credential, _, connection, dynamic, _] = good();
-    let mut objects = [provider, company, credential, connection, dynamic];
+    let [provider, _, company, credential, _, connection, dynamic, _, key] = good();
+    let mut objects = [provider, company, credential, connection, dynamic, key];
     for object in &mut objects {
         object["metadata"]["name"] = json!(id);
     }
@@ -69,6 +69,8 @@ pub(super) fn changed(stage: &Stage) -> Result<()> {
         ("databaseconnection", "/spec/database", "another"),
         ("databaseconnection", "/spec/username", "another"),
         ("databaserole", "/spec/connectionRef/name", "another"),
+        ("encryptionkey", "/spec/providerRef/name", "another"),
+        ("encryptionkey", "/spec/type", "rsa-2048"),
     ] {
         let patch = json!([{"op": "add", "path": pointer, "value": value}]);
         let line =

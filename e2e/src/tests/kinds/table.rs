@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::databases;
+use super::{databases, keys};
 
 /// A good manifest, what makes it bad (a JSON pointer and what to put there; null takes the field
 /// away), and what the refusal must say: the field, and what would be right.
@@ -11,7 +11,7 @@ pub(super) type Row = (fn() -> Value, &'static str, Value, &'static str, &'stati
 const SEGMENT: &str = "must be one path segment";
 
 /// What the bad manifests are made of.
-pub(super) fn good() -> [Value; 8] {
+pub(super) fn good() -> [Value; 9] {
     let [connection, dynamic, fixed] = databases::good();
     [
         provider(),
@@ -22,6 +22,7 @@ pub(super) fn good() -> [Value; 8] {
         connection,
         dynamic,
         fixed,
+        keys::good(),
     ]
 }
 
@@ -33,6 +34,7 @@ pub(super) fn rows() -> Vec<Row> {
         credential_rows(),
         binding_rows(),
         databases::rows(),
+        keys::rows(),
     ]
     .concat()
 }

@@ -70,6 +70,7 @@ const fn field(mount: &Mount) -> &'static str {
     match mount.kind {
         MountKind::Database => "vault.mounts.database",
         MountKind::Kv2 => "vault.mounts.kv",
+        MountKind::Transit => "vault.mounts.transit",
     }
 }
 

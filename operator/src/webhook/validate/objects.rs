@@ -6,7 +6,7 @@ use keystead_compile::admit::{self, Admit, Findings};
 use keystead_compile::{Problem, World};
 use keystead_crds::condition::Reason;
 use keystead_crds::{
-    Credential, DatabaseConnection, DatabaseRole, SecretBinding, SecretProvider, SecretScope,
+    Credential, DatabaseConnection, DatabaseRole, EncryptionKey, SecretBinding, SecretProvider, SecretScope,
 };
 use kube::Resource;
 use serde::de::DeserializeOwned;
@@ -28,6 +28,7 @@ pub(super) fn decide(world: Option<&World>, request: &Request) -> Verdict {
         "Credential" => look::<Credential>(world, request),
         "SecretBinding" => look::<SecretBinding>(world, request),
         "DatabaseConnection" => look::<DatabaseConnection>(world, request),
+        "EncryptionKey" => look::<EncryptionKey>(world, request),
         "DatabaseRole" => look::<DatabaseRole>(world, request),
         "SecretScope" => look::<SecretScope>(world, request),
         _ => Verdict::allow(),
