@@ -293,6 +293,8 @@ fn binding_rows() -> Vec<Row> {
         (binding, "/spec/mountPath", json!("a"), "spec.mountPath", "mountPath must be absolute"),
         (binding, "/spec/sidecar", json!({"resources": {"limits": {"cpu": "0"}}}), "limits.cpu", "above zero, such as 100m"),
         (binding, "/spec/sidecar", json!({"resources": {"limits": {"memory": "1Mi"}}}), "limits.memory", "of at least 8Mi, such as 64Mi"),
+        (binding, "/spec/sidecar", json!({"filesSize": "4Ki"}), "spec.sidecar.filesSize", "filesSize must be a quantity of at least 64Ki"),
+        (provider, "/spec/defaults", json!({"sidecar": {"filesSize": "much"}}), "spec.defaults.sidecar.filesSize", "filesSize must be a quantity"),
         (binding, "/spec/sidecar", json!({"mode": "Sometimes"}), "spec.sidecar.mode", "\"Init\", \"Sidecar\", \"Exec\""),
         (binding, "/spec/sidecar", json!({"restartOnChange": true}), "spec.sidecar", "restartOnChange needs mode: Exec"),
         (binding, "/spec/sidecar", json!({"mode": "Init", "restartOnChange": true}), "spec.sidecar", "restartOnChange needs mode: Exec"),
