@@ -90,6 +90,8 @@ pub fn plan(pod: &Pod<'_>, secrets: PodSecrets, settings: &Settings) -> Result<V
     let limit = resources
         .as_ref()
         .and_then(|all| all["limits"]["memory"].as_str());
+    // Where the pod as a whole has one it bounds ours, too.
+    let limit = limit.or_else(|| pod.own("memory").1);
     let sizes = secrets.defaults.volumes(limit, way.execs()).map_err(Refusal)?;
     let volumes = sidecar::volumes(&secrets.audience, sizes);
     patch.append("/spec", "volumes", pod.has_volumes(), volumes);

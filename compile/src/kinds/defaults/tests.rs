@@ -194,7 +194,7 @@ fn the_size_of_the_files_fits_into_the_limit() {
         json!({"sidecar": {"mode": "Exec", "resources": {"memory": "8Mi", "limits": {"memory": "8Mi"}}}});
     let problem = held(json!({}), exec).unwrap_err();
     assert!(
-        problem.message.contains("limits.memory be at least 14Mi"),
+        problem.message.contains("or the pod's own) be at least 14Mi"),
         "{problem}"
     );
 }

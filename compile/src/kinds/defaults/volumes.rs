@@ -29,7 +29,7 @@ impl Volumes {
             let (remedy, enough) = match said {
                 Some(_) => ("sidecar.filesSize", least.next_multiple_of(MI)),
                 None => (
-                    "sidecar.resources.limits.memory",
+                    "the memory limit (sidecar.resources.limits.memory, or the pod's own)",
                     (OWN + least / 4 * 5).next_multiple_of(MI),
                 ),
             };
@@ -43,8 +43,8 @@ impl Volumes {
         }
         if files.saturating_add(LEAST_PRIVATE) > room {
             return Err(format!(
-                "sidecar.filesSize is {}, which does not fit into the sidecar's memory limit of {}, of which it needs \
-                 {} itself: let it be at most {}, or the limit (sidecar.resources.limits.memory) at least {}",
+                "sidecar.filesSize is {}, which does not fit into the memory limit of {}, of which the sidecar needs \
+                 {} itself: let it be at most {}, or the limit (sidecar.resources.limits.memory, or the pod's own) at least {}",
                 in_binary(files),
                 in_binary(limit),
                 in_binary(OWN + LEAST_PRIVATE),
@@ -107,8 +107,8 @@ mod tests {
         let refused = |size, limit, program| Volumes::fit(size, limit, program).unwrap_err();
         assert_eq!(
             refused(Some("32Mi"), Some("16Mi"), false),
-            "sidecar.filesSize is 32Mi, which does not fit into the sidecar's memory limit of 16Mi, of which it needs \
-             7296Ki itself: let it be at most 9088Ki, or the limit (sidecar.resources.limits.memory) at least 47Mi"
+            "sidecar.filesSize is 32Mi, which does not fit into the memory limit of 16Mi, of which the sidecar needs \
+             7296Ki itself: let it be at most 9088Ki, or the limit (sidecar.resources.limits.memory, or the pod's own) at least 47Mi"
         );
         assert!(Volumes::fit(Some("9088Ki"), Some("16Mi"), false).is_ok());
         assert!(Volumes::fit(Some("9089Ki"), Some("16Mi"), false).is_err());
@@ -120,10 +120,7 @@ mod tests {
         );
         assert!(Volumes::fit(Some("6Mi"), None, true).is_ok());
         let said = refused(None, Some("8Mi"), true);
-        assert!(
-            said.ends_with("let sidecar.resources.limits.memory be at least 14Mi"),
-            "{said}"
-        );
+        assert!(said.ends_with("or the pod's own) be at least 14Mi"), "{said}");
         assert!(Volumes::fit(None, Some("14Mi"), true).is_ok());
         assert!(Volumes::fit(Some("100E"), Some("1Gi"), false).is_err());
     }

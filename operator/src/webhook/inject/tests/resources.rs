@@ -211,6 +211,9 @@ fn the_volumes_fit_into_a_limit() {
         sizes(["256Mi", "8Mi", "271Mi"]),
         "one that nobody said is large enough"
     );
+    let pods_own = json!({"limits": {"memory": "16Mi", "cpu": "1"}});
+    let bounded = json!({"spec": {"resources": pods_own, "containers": [{"name": "c"}]}});
+    assert_eq!(sized(&bounded, nothing), sizes(["7372Ki", "1843Ki", "none"]));
     let said = sized(&free, |held| {
         limit("64Mi")(held);
         size(held);
