@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::{plan, release, resolve, validate};
+use crate::{plan, release, resolve, seal, validate};
 use clap::{Parser, Subcommand, ValueEnum};
 use keystead_crds::names;
 use keystead_crds::provider::{DEFAULT_CLASS, WorkloadMethod};
@@ -43,6 +43,12 @@ pub(crate) enum Command {
     ///
     /// Exit code: 0 everything is there, 1 something is missing, or an error.
     Resolve(resolve::Options),
+    /// Encrypt a value for one key of one Credential, so that it may stand in git.
+    ///
+    /// Reads the value from standard input (a newline at its end is left out) and writes the entry for spec.keys.
+    /// Nobody is asked: all it needs is the EncryptionKey, as kubectl get encryptionkey NAME -o yaml writes it.
+    /// With --renew it has Vault wrap what is sealed already by the newest version, and shows nobody a value.
+    Seal(seal::Options),
     /// Check everything: the kinds, Vault, what is declared, the webhook.
     ///
     /// Exit code: 0 no check failed, 1 one did. What could not be checked is said.
@@ -166,7 +172,7 @@ impl From<Method> for WorkloadMethod {
 
 // These names become part of the operator's policy, where nothing can be escaped.
 
-fn dns_label(text: &str) -> Result<String, String> {
+pub(crate) fn dns_label(text: &str) -> Result<String, String> {
     let expected = "expected a DNS label: lower-case letters, digits and '-', at most 63, no '-' at the ends";
     checked(text, names::is_dns_label(text), expected)
 }

@@ -8,6 +8,7 @@ mod plan;
 mod progress;
 mod release;
 mod resolve;
+mod seal;
 mod validate;
 mod vault;
 mod view;
@@ -47,6 +48,7 @@ fn run(args: Args) -> anyhow::Result<ExitCode> {
             Command::Plan(options) => plan::run(options).await,
             Command::Release(options) => release::run(options).await,
             Command::Resolve(options) => resolve::run(options).await,
+            Command::Seal(options) => seal::run(options).await,
             Command::Validate(options) => validate::run(options).await,
         }
     })

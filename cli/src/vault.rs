@@ -12,10 +12,16 @@ const NO_TOKEN: &str = "no Vault token: set VAULT_TOKEN, or name a file with --t
 
 /// A client with the person's own token, of the server that the command line names.
 pub(crate) fn client(args: &VaultArgs) -> anyhow::Result<Client> {
+    client_in(args, None)
+}
+
+/// The same, in a Vault namespace.
+pub(crate) fn client_in(args: &VaultArgs, namespace: Option<&str>) -> anyhow::Result<Client> {
     let address = args.address.clone();
     let client = Client::new(&Connection {
         address: address.context("no Vault: name its address with --vault, or set VAULT_ADDR")?,
         ca: ca(args)?,
+        namespace: namespace.map(str::to_owned),
         ..Connection::default()
     })?;
     client.set_token(&token(args)?.context(NO_TOKEN)?)?;

@@ -39,7 +39,7 @@ pub fn of_credential(
             ValueRef::SecretKey { namespace, name, .. } => from = Some(version(&Key::new(namespace, name))?),
             // It is asked for until it was followed. The annotation stays.
             ValueRef::Generate { regenerate, .. } => *regenerate = None,
-            ValueRef::Literal(_) | ValueRef::InVault => {}
+            ValueRef::Literal(_) | ValueRef::InVault | ValueRef::Sealed(_) => {}
         }
         values.push((key, value, from));
     }

@@ -147,8 +147,8 @@ pub struct CredentialKey {
 /// Where a value comes from: exactly one of the fields.
 #[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("[has(self.secretKeyRef), has(self.generate), has(self.value), has(self.vault)].filter(given, given).size() == 1")
-    .message("from needs exactly one of secretKeyRef, generate, value and vault"))]
+#[x_kube(validation = Rule::new("[has(self.secretKeyRef), has(self.generate), has(self.sealed), has(self.value), has(self.vault)].filter(given, given).size() == 1")
+    .message("from needs exactly one of secretKeyRef, generate, sealed, value and vault"))]
 pub struct ValueSource {
     /// A key of a Secret in the Credential's namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -160,6 +160,9 @@ pub struct ValueSource {
     /// Keystead makes the value, once, and keeps it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generate: Option<Generate>,
+    /// The value, encrypted by `kubectl keystead seal` for this key of this Credential alone: safe in git.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed: Option<Sealed>,
     /// People write the value in Vault: Keystead guards the path and never writes this key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vault: Option<InVault>,
@@ -199,6 +202,30 @@ pub enum CharacterClass {
     Digit,
     /// `-_.~!@%^*+=:,?/`: none that a shell's double quotes or an env file trips over.
     Symbol,
+}
+
+/// A value that was encrypted outside, and that Vault opens.
+#[derive(Clone, Debug, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Sealed {
+    /// The EncryptionKey by whose public half it was sealed.
+    pub key_ref: NameRef,
+    /// What the value is encrypted by, itself encrypted by that: `vault:v`, the version, `:` and base64.
+    #[schemars(length(min = 1, max = 1024))]
+    #[x_kube(validation = Rule::new("self.matches('^vault:v[1-9][0-9]{0,8}:[A-Za-z0-9+/]+=*$')").message("wrappedKey must be as kubectl keystead seal wrote it: vault:v1:…"))]
+    pub wrapped_key: String,
+    /// The value, encrypted, in base64.
+    #[schemars(length(min = 1, max = 45000))]
+    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9+/]+=*$')").message("ciphertext must be as kubectl keystead seal wrote it, in base64"))]
+    pub ciphertext: String,
+}
+
+impl Sealed {
+    /// The version of the key that sealed it.
+    pub fn version(&self) -> Option<i64> {
+        let (version, _) = self.wrapped_key.strip_prefix("vault:v")?.split_once(':')?;
+        version.parse().ok()
+    }
 }
 
 /// A value that people write in Vault, with `vault kv patch` at the path that the status names.

@@ -101,6 +101,11 @@ pub enum KeyType {
 }
 
 impl KeyType {
+    /// Whether it has a public half.
+    pub const fn has_public_half(self) -> bool {
+        matches!(self, Self::Rsa2048 | Self::Rsa3072 | Self::Rsa4096)
+    }
+
     /// Vault's name for it.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -148,6 +153,19 @@ pub struct EncryptionKeyStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["version"]))]
     pub public_keys: Vec<PublicKey>,
+    /// How many Credentials have values that a version sealed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["version"]))]
+    pub sealed_by: Vec<SealedBy>,
+}
+
+/// What one version of a key sealed.
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub struct SealedBy {
+    /// Which version.
+    pub version: i64,
+    /// How many Credentials.
+    pub credentials: i64,
 }
 
 /// The public half of one version of a key.

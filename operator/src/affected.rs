@@ -1,7 +1,7 @@
 //! Which units a change touches: pure, over the world as it is after the change.
 
 use crate::queue::Unit;
-use keystead_compile::kinds::{binding, provider, sync};
+use keystead_compile::kinds::{binding, encryption, provider, sync};
 use keystead_compile::{Key, World};
 use keystead_crds::{Credential, DatabaseRole, SecretBinding};
 use keystead_vault::path::KvPath;
@@ -109,7 +109,24 @@ pub fn by_credential(world: &World, key: &Key, states: &[&Credential]) -> Vec<Un
     for state in states {
         let twins = world.who_declares(&state.spec.scope_ref.name, &state.spec.service);
         units.extend(twins.cloned().map(Unit::Credential));
+        // They count who is sealed by them.
+        let sealed = state
+            .spec
+            .keys
+            .iter()
+            .filter_map(|found| found.from.sealed.as_ref());
+        units.extend(sealed.map(|sealed| Unit::EncryptionKey(sealed.key_ref.name.clone())));
     }
+    units
+}
+
+/// A key changed: itself, and what is sealed by it.
+pub fn by_encryption_key(world: &World, name: &str) -> Vec<Unit> {
+    let mut units = vec![Unit::EncryptionKey(name.to_owned())];
+    let sealed = world
+        .credentials()
+        .filter(|(_, found)| !encryption::sealing(found, name).is_empty());
+    units.extend(sealed.map(|(key, _)| Unit::Credential(key.clone())));
     units
 }
 

@@ -103,6 +103,18 @@ pub enum Error {
         /// Vault's own words.
         why: String,
     },
+    /// A sealed value does not open.
+    #[error(
+        "spec.keys[{key}].from.sealed can't be opened by EncryptionKey {by}: {why}. Seal the value again: kubectl keystead seal"
+    )]
+    Seal {
+        /// The Credential's key.
+        key: String,
+        /// The EncryptionKey.
+        by: String,
+        /// Why not.
+        why: &'static str,
+    },
     /// Vault is sealed.
     #[error("Vault is sealed at {address}")]
     Sealed {
@@ -174,9 +186,11 @@ impl Error {
     /// The reason a condition gives.
     pub fn reason(&self) -> Reason {
         match self {
-            Self::Address { .. } | Self::Connection { .. } | Self::Moved { .. } | Self::TooLarge { .. } => {
-                Reason::Invalid
-            }
+            Self::Address { .. }
+            | Self::Connection { .. }
+            | Self::Moved { .. }
+            | Self::Seal { .. }
+            | Self::TooLarge { .. } => Reason::Invalid,
             Self::Conflict { .. } => Reason::Conflict,
             Self::Denied { .. } | Self::Login { .. } | Self::Token { .. } => Reason::VaultDenied,
             Self::Lost { .. } | Self::RootLost { .. } => Reason::Lost,

@@ -16,6 +16,7 @@ pub mod object;
 pub mod path;
 pub mod resolve;
 pub mod rights;
+pub mod seal;
 mod sensitive;
 pub mod session;
 

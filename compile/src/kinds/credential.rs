@@ -3,6 +3,7 @@
 mod expiry;
 mod generate;
 mod removal;
+mod sealed;
 
 pub use expiry::{Expiry, expiry};
 pub use removal::{Fate, Removal, fate, removal};
@@ -40,7 +41,10 @@ pub fn compile(world: &World, key: &Key, credential: &Credential) -> Result<KvSe
     let path = path(provider, scope, credential);
     let again = asked(credential);
     let keys = spec.keys.iter().map(|from| {
-        let value = value(key, from, again)?;
+        let value = match &from.from.sealed {
+            Some(sealed) => sealed::compile(world, key, credential, from, sealed)?,
+            None => value(key, from, again)?,
+        };
         Ok((from.name.clone(), value))
     });
     Ok(KvSecret {
@@ -139,7 +143,7 @@ fn value(credential: &Key, key: &CredentialKey, again: Option<&str>) -> Result<V
         _ => Err(Problem::new(
             Reason::Invalid,
             format!(
-                "spec.keys[{}].from needs exactly one of secretKeyRef, generate, value and vault",
+                "spec.keys[{}].from needs exactly one of secretKeyRef, generate, sealed, value and vault",
                 key.name
             ),
         )),

@@ -2,12 +2,14 @@
 
 use crate::kinds::provider;
 use crate::{Problem, World};
-use keystead_crds::EncryptionKey;
 use keystead_crds::condition::Reason;
+use keystead_crds::credential::Sealed;
+use keystead_crds::{Credential, EncryptionKey};
 use keystead_vault::hcl::is_plain_segment;
 use keystead_vault::name::Letter;
 use keystead_vault::object::TransitKey;
 use kube::ResourceExt as _;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// What there should be in Vault; of a deleted one its name and place are what counts.
@@ -37,6 +39,27 @@ pub fn compile(world: &World, object: &EncryptionKey) -> Result<TransitKey, Prob
         rotate_every: rotation.map_or(Duration::ZERO, |rotation| Duration::from(rotation.every)),
         min_decryption_version: spec.min_decryption_version,
     })
+}
+
+/// The versions of a key that sealed values of a Credential.
+pub fn sealing(credential: &Credential, key: &str) -> BTreeSet<i64> {
+    let sealed = credential.spec.keys.iter();
+    let sealed = sealed.filter_map(|found| found.from.sealed.as_ref());
+    sealed
+        .filter(|sealed| sealed.key_ref.name == key)
+        .filter_map(Sealed::version)
+        .collect()
+}
+
+/// How many Credentials each version of a key sealed values of.
+pub fn sealed_by(world: &World, key: &str) -> BTreeMap<i64, i64> {
+    let mut counts = BTreeMap::new();
+    for (_, credential) in world.credentials() {
+        for version in sealing(credential, key) {
+            *counts.entry(version).or_default() += 1;
+        }
+    }
+    counts
 }
 
 #[cfg(test)]

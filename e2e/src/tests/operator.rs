@@ -13,6 +13,7 @@ mod process;
 mod provider;
 mod replicas;
 mod rest;
+mod seals;
 mod sync;
 mod tenants;
 mod unreadable;
@@ -59,6 +60,10 @@ const TESTS: &[Named] = &[
     (
         "operator: an encryption key is made, rotates, and goes as it declares, as the page shows",
         keys::keys,
+    ),
+    (
+        "operator: a sealed value opens at its place alone, before and after its key rotates, and is told when it does not",
+        seals::seals,
     ),
     (
         "operator: an account reads what its bindings grant and nothing else (Kubernetes)",

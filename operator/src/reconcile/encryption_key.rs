@@ -10,7 +10,8 @@ use keystead_compile::kinds::encryption;
 use keystead_compile::{Held as _, Key, Problem, pause};
 use keystead_crds::EncryptionKey;
 use keystead_crds::common::BasicStatus;
-use keystead_crds::encryption::{EncryptionKeyStatus, PublicKey, SHOWN_VERSIONS};
+use keystead_crds::condition::Reason;
+use keystead_crds::encryption::{EncryptionKeyStatus, PublicKey, SHOWN_VERSIONS, SealedBy};
 use keystead_vault::object::{Object, TransitKey, TransitState};
 use kube::Api;
 use std::sync::Arc;
@@ -35,8 +36,17 @@ pub(super) async fn reconcile(context: &Arc<Context>, name: &str) -> Result<Next
     let problem = outcome.as_ref().err().cloned();
     let before = || object.status.clone().unwrap_or_default();
     let status = outcome.unwrap_or_else(|_| before());
+    let sealed_by = encryption::sealed_by(&context.world(), name);
+    let sealed_by = sealed_by
+        .into_iter()
+        .map(|(version, credentials)| SealedBy { version, credentials });
+    let sealed_by = sealed_by.collect();
     status::report(context, api, &*object, problem.as_ref(), Some(&[]), |basic| {
-        EncryptionKeyStatus { basic, ..status }
+        EncryptionKeyStatus {
+            basic,
+            sealed_by,
+            ..status
+        }
     })
     .await?;
     problem.map_or_else(|| Ok(Next::After(resync(context))), Err)
@@ -81,6 +91,7 @@ fn said(path: String, state: Option<TransitState>) -> EncryptionKeyStatus {
         rotated_at: made_at.map(Time),
         min_decryption_version: Some(state.oldest),
         public_keys: shown.map(|(version, pem)| PublicKey { version, pem }).collect(),
+        sealed_by: Vec::new(),
     }
 }
 
@@ -112,8 +123,16 @@ async fn farewell(
             path.map_or(Outcome::Clean, |path| Outcome::LeftBehind(path, why))
         }
         Ok(key) => {
+            let count: i64 = encryption::sealed_by(&context.world(), name).values().sum();
+            let free = if count == 0 {
+                paused
+            } else {
+                let why =
+                    format!("Credentials are still sealed by it ({count}): seal them by another key first");
+                Err(Problem::new(Reason::CleanupBlocked, why))
+            };
             let provider = &object.spec.provider_ref.name;
-            cleanup::take_away(context, object, provider, &Object::TransitKey(key), paused).await
+            cleanup::take_away(context, object, provider, &Object::TransitKey(key), free).await
         }
     };
     let api = Api::all(context.client.clone());

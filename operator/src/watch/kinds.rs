@@ -146,7 +146,7 @@ impl Declared for EncryptionKey {
         keys.map(|found| Key::of(found.as_ref())).collect()
     }
 
-    fn affected(_: &World, key: &Key, _: &[&Self]) -> Vec<Unit> {
-        vec![Unit::EncryptionKey(key.name.clone())]
+    fn affected(world: &World, key: &Key, _: &[&Self]) -> Vec<Unit> {
+        affected::by_encryption_key(world, &key.name)
     }
 }

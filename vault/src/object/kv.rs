@@ -14,6 +14,7 @@ mod write;
 use crate::client::Client;
 use crate::error::Error;
 use crate::path::KvPath;
+use crate::seal::SealedValue;
 use crate::sensitive::Sensitive;
 use document::Document;
 use marks::Marks;
@@ -108,6 +109,8 @@ pub enum ValueRef {
     /// In Vault already, written by people: it is never written, and an [`Error::Value`] where it is
     /// missing.
     InVault,
+    /// Here, encrypted: Vault opens it.
+    Sealed(SealedValue),
 }
 
 /// Who fetches values.
@@ -170,7 +173,7 @@ impl Observed {
 
 impl KvSecret {
     /// What should be there; nothing is fetched for values that are not to be served.
-    async fn fetch<'a>(&'a self, store: &impl ValueStore) -> Result<Values<'a>, Error> {
+    async fn fetch<'a>(&'a self, client: &Client, store: &impl ValueStore) -> Result<Values<'a>, Error> {
         let mut values = Values::new();
         for (key, value) in self.keys.iter().filter(|_| self.active) {
             let wanted = match value {
@@ -192,6 +195,7 @@ impl KvSecret {
                     again: regenerate.as_deref().map(marks::token),
                 },
                 ValueRef::InVault => Wanted::InVault,
+                ValueRef::Sealed(sealed) => Wanted::Exactly(sealed.open(client).await?),
             };
             values.insert(key, wanted);
         }

@@ -89,7 +89,7 @@ pub(super) async fn objects(corner: Corner) -> Result<()> {
     let words = refused.err().context("there is no version 7")?.to_string();
     ensure!(words.contains("latest key version is 2"), "{words}");
 
-    // What is encrypted is nothing to the operator.
+    // The operator opens what is sealed, and seals nothing.
     let path = format!("{MOUNT}/encrypt/{}", key.name);
     let refused = corner.operator.write(&path, &json!({"plaintext": ""})).await;
     ensure!(matches!(refused, Err(Error::Denied { .. })), "{refused:?}");

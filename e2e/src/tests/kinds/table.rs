@@ -75,7 +75,7 @@ fn company() -> Value {
     })
 }
 
-fn credential() -> Value {
+pub(super) fn credential() -> Value {
     json!({
         "apiVersion": "keystead.dev/v1alpha1", "kind": "Credential",
         "metadata": {"name": "good", "namespace": "default"},
@@ -199,7 +199,7 @@ fn scope_rows() -> Vec<Row> {
 
 #[rustfmt::skip]
 fn credential_rows() -> Vec<Row> {
-    let from = "from needs exactly one of secretKeyRef, generate, value and vault";
+    let from = "from needs exactly one of secretKeyRef, generate, sealed, value and vault";
     let name = "name must be letters, digits";
     let key = json!({"name": "a", "from": {"value": "x"}});
     let both = json!({"value": "x", "secretKeyRef": {"name": "a", "key": "b"}});

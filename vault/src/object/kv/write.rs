@@ -22,7 +22,7 @@ const TRIES: usize = 4;
 impl KvSecret {
     /// What a pass would do.
     pub(crate) async fn preview(&self, client: &Client, store: &impl ValueStore) -> Result<Planned, Error> {
-        let values = self.fetch(store).await?;
+        let values = self.fetch(client, store).await?;
         let mut changes = self.plan(&self.observe(client).await?, &values)?;
         match changes.lacking.take() {
             Some(error) if changes.is_empty() => Err(error),
@@ -36,7 +36,7 @@ impl KvSecret {
 
     /// A pass.
     pub(crate) async fn reconcile(&self, client: &Client, store: &impl ValueStore) -> Result<Applied, Error> {
-        let values = self.fetch(store).await?;
+        let values = self.fetch(client, store).await?;
         let mut action = Action::Unchanged;
         let mut last = None;
         for _ in 0..TRIES {
