@@ -31,7 +31,7 @@ pub(crate) struct Options {
     #[arg(long, short, value_name = "FILE")]
     file: Option<PathBuf>,
     /// The cluster's name, as the operator has it.
-    #[arg(long, env = "KEYSTEAD_CLUSTER", value_name = "NAME", value_parser = dns_label)]
+    #[arg(long = "cluster-name", env = "KEYSTEAD_CLUSTER", value_name = "NAME", value_parser = dns_label)]
     cluster: Option<String>,
     /// The namespace of a Credential whose manifest names none.
     #[arg(long, short, default_value = "default")]
@@ -54,7 +54,9 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<ExitCode> {
         return renew::run(file, &by, &client).await;
     }
     let (Some(key), Some(file), Some(cluster)) = (&options.key, &options.file, &options.cluster) else {
-        anyhow::bail!("name the key, the Credential's manifest with --file, and the cluster with --cluster");
+        anyhow::bail!(
+            "name the key, the Credential's manifest with --file, and the cluster with --cluster-name"
+        );
     };
     let place = place(file, &options.namespace, cluster, key)?;
     output::line(&mut std::io::stdout(), &entry(&by, &place, &value()?)?);

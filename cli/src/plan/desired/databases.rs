@@ -1,8 +1,8 @@
 //! Connections and roles of databases.
 
 use super::{Desired, Subject, steps};
-use keystead_compile::World;
 use keystead_compile::kinds::database::{connection, role};
+use keystead_compile::{Problem, World};
 use keystead_vault::object::Object;
 
 /// What there should be because of them.
@@ -13,7 +13,17 @@ pub(super) fn desired(world: &World) -> Vec<(Subject, Desired)> {
             world,
             provider,
             found.as_ref(),
-            || connection::compile(world, key, found).map(Object::DatabaseConnection),
+            || {
+                let compiled = connection::compile(world, key, found).map(Object::DatabaseConnection);
+                compiled.map_err(|problem| {
+                    let closed = connection::closed(world, key, found, &problem).is_some();
+                    told(
+                        problem,
+                        closed,
+                        "by what is in Vault already no role gives anything",
+                    )
+                })
+            },
             || connection::removal(world, key, found).map(Object::DatabaseConnection),
         );
         let desired = Desired::of(provider, steps);
@@ -25,7 +35,13 @@ pub(super) fn desired(world: &World) -> Vec<(Subject, Desired)> {
             world,
             provider.unwrap_or_default(),
             found.as_ref(),
-            || role::compile(world, key, found).map(Object::DatabaseRole),
+            || {
+                let compiled = role::compile(world, key, found).map(Object::DatabaseRole);
+                compiled.map_err(|problem| {
+                    let goes = role::withdrawal(world, key, found, &problem).is_some();
+                    told(problem, goes, "what is in Vault already is taken away")
+                })
+            },
             || role::removal(world, key, found).map(Object::DatabaseRole),
         );
         let desired = Desired {
@@ -35,4 +51,12 @@ pub(super) fn desired(world: &World) -> Vec<(Subject, Desired)> {
         (Subject::DatabaseRole(key.clone()), desired)
     });
     connections.chain(roles).collect()
+}
+
+/// A problem, with what becomes of what is in Vault because of it.
+fn told(mut problem: Problem, is_refused: bool, what: &str) -> Problem {
+    if is_refused {
+        problem.message = format!("{problem}; {what}");
+    }
+    problem
 }

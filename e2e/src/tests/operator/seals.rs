@@ -75,7 +75,7 @@ fn sealed(rig: &Rig<'_>, value: &str) -> Result<String> {
     fs::write(&by, rig.ask("kubectl get encryptionkey @id@-seals -o yaml")?)?;
     fs::write(&manifest, credential(rig, "hubspot", ""))?;
     let line = format!(
-        "kubectl-keystead seal api_key --cluster {} --by {} --file {}",
+        "kubectl-keystead seal api_key --cluster-name {} --by {} --file {}",
         rig.id,
         by.display(),
         manifest.display()

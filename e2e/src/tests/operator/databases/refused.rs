@@ -108,6 +108,10 @@ fn withdrawn(rig: &Rig<'_>, postgres: &Postgres<'_>, free: &str) -> Result<()> {
         at("roles", &dynamic)?.is_none() && at("static-roles", &fixed)?.is_none(),
         "both are gone"
     );
+    let line = "kubectl-keystead plan --cluster --class @id@ --provider @id@ --cluster-name @id@";
+    let plan = rig.stage.command(&line.replace("@id@", &rig.id)).output()?;
+    let plan = String::from_utf8_lossy(&plan.stdout).into_owned();
+    ensure!(plan.contains("what is in Vault already is taken away"), "{plan}");
 
     rig.apply(&provider(
         rig,
