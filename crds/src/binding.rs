@@ -193,8 +193,8 @@ pub struct BoundSecret {
     #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9_][-_.A-Za-z0-9]*(/[A-Za-z0-9_][-_.A-Za-z0-9]*)*$')")
         .message("path must be a Vault path: segments of letters, digits, '-', '_' and '.' between single '/'"))]
     pub path: Option<String>,
-    /// A DatabaseRole of this namespace: the service accounts may have users of it from Vault, at the path
-    /// that its status names. Files, variables and `sync` don't show them: whoever takes one keeps its lease.
+    /// A DatabaseRole of this namespace: each pod has a user of its own, with the keys `username`, `password`,
+    /// `host`, `port`, `database` and `url`. `sync` leaves it out, because it is nobody else's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 100))]
     pub database_role: Option<String>,
@@ -207,6 +207,11 @@ pub struct BoundSecret {
     /// Whether a pod may start without it: its files and variables are then left out.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub optional: bool,
+    /// How long a credential with a lease lives on beside the one that takes its place; 30s where it is left
+    /// out. A lease with a short life may end sooner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('0s') && duration(self) <= duration('1h')").message("overlap must be between 0s and 1h"))]
+    pub overlap: Option<Duration>,
 }
 
 /// Longest template, in characters. All templates of a pod travel in one variable of its sidecar, which

@@ -4,12 +4,16 @@
 use crate::binding::{FileFormat, Signal};
 use crate::scope::Level;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// Longest message of a [`PodReport`], in bytes: no event has a longer note.
 pub const LONGEST_REPORT: usize = 1024;
 
 /// The version this build writes and reads.
 pub const CONFIG_VERSION: u32 = 1;
+
+/// How long a credential lives on beside the one that takes its place, if nobody says otherwise.
+pub const DEFAULT_OVERLAP: Duration = Duration::from_secs(30);
 
 /// Everything a sidecar needs to know.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -175,6 +179,10 @@ pub struct SecretConfig {
     /// Whether files and variables that lack their value are left out instead of waited for.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub optional: bool,
+    /// How long a credential lives on beside the one that takes its place, in milliseconds;
+    /// [`DEFAULT_OVERLAP`] where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overlap_millis: Option<u64>,
 }
 
 /// Where the values of a secret are.
@@ -185,6 +193,37 @@ pub enum SecretSource {
     Service(String),
     /// At one path, as Vault's API has it.
     Path(String),
+    /// At one path of a database engine.
+    Database(DatabaseSource),
+}
+
+/// Where Vault gives a user of a database, and what else it takes to get in there.
+#[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DatabaseSource {
+    /// The name of the DatabaseRole.
+    pub role: String,
+    /// The path, as Vault's API has it.
+    pub path: String,
+    /// What a URL of this sort of server begins with, such as `postgresql`.
+    pub scheme: String,
+    /// The server's name.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// The database, where the server has several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<String>,
+}
+
+impl SecretSource {
+    /// As people name it: a service, a path, a DatabaseRole.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Service(name) | Self::Path(name) => name,
+            Self::Database(source) => &source.role,
+        }
+    }
 }
 
 /// One file to write.

@@ -6,11 +6,13 @@ mod secrets;
 
 pub use self::files::{Content, File, Listing};
 use self::files::{check_mode, files};
-use self::secrets::{check_secret, scopes, secrets, sources};
+use self::secrets::{check_secret, overlaps, scopes, secrets, sources};
 use crate::files::FilePath;
 use crate::render::is_refused;
 use keystead_crds::names;
-use keystead_crds::sidecar::{CONFIG_VERSION, Config, EnvConfig, OperatorConfig, SecretConfig, VaultConfig};
+use keystead_crds::sidecar::{
+    CONFIG_VERSION, Config, EnvConfig, OperatorConfig, SecretConfig, SecretSource, VaultConfig,
+};
 use keystead_vault::resolve::{Secret, Secrets, Source};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -70,6 +72,8 @@ pub struct Settings {
     pub secrets: BTreeMap<String, SecretConfig>,
     /// Where their values are, each place once.
     pub sources: Vec<Source>,
+    /// How long a credential at such a place lives on beside its successor.
+    pub overlaps: BTreeMap<SecretSource, Duration>,
     /// The files to write.
     pub files: BTreeMap<FilePath, File>,
     /// The variables to hand over, in the binding's order.
@@ -230,6 +234,7 @@ impl Settings {
         }
         Ok(Self {
             sources: sources(&config.vault, &scopes(&config.vault, node)?, &secrets)?,
+            overlaps: overlaps(&secrets),
             vault: config.vault,
             secrets,
             files,

@@ -26,6 +26,12 @@ pub enum Error {
         /// The system's words.
         why: String,
     },
+    /// Nothing would renew what Vault has made.
+    #[error(
+        "a secret is a credential with a lease, and nothing would renew it in mode Init, where no sidecar stays: use \
+         sidecar.mode Sidecar or Exec in the SecretBinding"
+    )]
+    Leased,
     /// Nobody has a value that was asked for.
     #[error(transparent)]
     Missing(#[from] Missing),
@@ -109,6 +115,11 @@ impl Error {
         )
     }
 
+    /// Whether Vault refuses what was asked for.
+    pub(crate) const fn is_denied(&self) -> bool {
+        matches!(self, Self::Vault(keystead_vault::Error::Denied { .. }))
+    }
+
     /// Whether values were there, or should have been, and could not be made into files.
     pub const fn is_render(&self) -> bool {
         matches!(
@@ -154,6 +165,7 @@ impl fmt::Display for Wanted {
         match &self.secret {
             SecretSource::Service(service) => write!(f, "{service}/{}", self.key),
             SecretSource::Path(path) => write!(f, "{} of {path}", self.key),
+            SecretSource::Database(at) => write!(f, "{} of DatabaseRole {}", self.key, at.role),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use prometheus::{Error, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 use std::time::SystemTime;
+use tokio::time::Instant;
 
 /// The sidecar's metrics.
 #[derive(Clone, Debug)]
@@ -17,6 +18,7 @@ pub struct Metrics {
     last_refresh: IntGauge,
     last_change: IntGauge,
     refused: IntGauge,
+    credentials_end: IntGauge,
     notified: IntCounter,
     not_notified: IntCounter,
 }
@@ -39,7 +41,7 @@ impl Metrics {
         )?;
         let renewal_errors = IntCounter::new(
             "vault_lease_renewal_errors_total",
-            "Tries to renew or replace the pod's token that did not work.",
+            "Tries to renew or replace the pod's token or a credential that did not work.",
         )?;
         let last_change = IntGauge::new(
             "keystead_last_change_timestamp_seconds",
@@ -56,6 +58,10 @@ impl Metrics {
         let refused = IntGauge::new(
             "keystead_secrets_refused",
             "Secrets that were taken away from the pod because Vault refuses them.",
+        )?;
+        let credentials_end = IntGauge::new(
+            "keystead_credentials_end_timestamp_seconds",
+            "When the first credential with a lease ends if it can't be renewed, in seconds since 1970; 0 where there is none.",
         )?;
         let notifications = IntCounterVec::new(
             Opts::new(
@@ -74,6 +80,7 @@ impl Metrics {
         registry.register(Box::new(render_errors.clone()))?;
         registry.register(Box::new(last_refresh.clone()))?;
         registry.register(Box::new(refused.clone()))?;
+        registry.register(Box::new(credentials_end.clone()))?;
         registry.register(Box::new(notifications.clone()))?;
         registry.register(Box::new(build))?;
         let (read, unread) = (
@@ -91,6 +98,7 @@ impl Metrics {
             last_refresh,
             last_change,
             refused,
+            credentials_end,
             notified: notifications.with_label_values(&["sent"]),
             not_notified: notifications.with_label_values(&["failed"]),
         })
@@ -134,6 +142,15 @@ impl Metrics {
     /// So many secrets are taken away.
     pub fn refused(&self, count: usize) {
         self.refused.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// When the first credential ends, if any does.
+    pub fn credentials_end(&self, end: Option<Instant>) {
+        let left = end.map(|end| end.saturating_duration_since(Instant::now()).as_secs());
+        let end = left.map_or(0, |left| {
+            now().saturating_add(i64::try_from(left).unwrap_or(i64::MAX))
+        });
+        self.credentials_end.set(end);
     }
 
     /// The application was told of a change.
@@ -181,6 +198,7 @@ mod tests {
             "keystead_notifications_total{result=\"sent\"} 0",
             "keystead_notifications_total{result=\"failed\"} 0",
             "keystead_last_change_timestamp_seconds 0",
+            "keystead_credentials_end_timestamp_seconds 0",
             "vault_secret_cache_hits_total 0",
             "vault_lease_renewal_errors_total 0",
             concat!(

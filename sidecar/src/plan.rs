@@ -24,6 +24,8 @@ pub enum Step {
     Keep,
     /// Read, render, write.
     Refresh,
+    /// Renew, replace and end credentials.
+    Tend,
     /// Nothing before this time.
     Wait(Instant),
 }
@@ -74,21 +76,29 @@ impl Plan {
         self.started
     }
 
-    /// What to do now. `due` is when the token wants attention.
-    pub fn next(&self, due: Instant, now: Instant) -> Step {
+    /// What to do now. `due` is when the token wants attention, `tend` when credentials do, whose own pauses
+    /// are in that.
+    pub fn next(&self, due: Instant, tend: Option<Instant>, now: Instant) -> Step {
         if now >= self.refresh {
             // It looks after the token first, so there is nothing to do twice.
             return Step::Refresh;
         }
-        if self.failures > 0 {
-            return Step::Wait(self.refresh);
+        let keep = (self.failures == 0).then(|| due.max(self.keep_after));
+        // A new token comes first: with the old one its credentials end.
+        if keep.is_some_and(|at| now >= at) {
+            return Step::Keep;
         }
-        let keep = due.max(self.keep_after);
-        if now >= keep {
-            Step::Keep
-        } else {
-            Step::Wait(keep.min(self.refresh))
+        let tend = tend.filter(|_| self.started);
+        if tend.is_some_and(|at| now >= at) {
+            return Step::Tend;
         }
+        let dates = keep.into_iter().chain(tend);
+        Step::Wait(dates.fold(self.refresh, Instant::min))
+    }
+
+    /// Everything is to be read at once.
+    pub fn hurry(&mut self, now: Instant) {
+        self.refresh = now;
     }
 
     /// Everything is on disk as it is at Vault.
@@ -150,7 +160,7 @@ mod tests {
     fn a_start_reads_at_once() {
         let now = Instant::now();
         let plan = Plan::new(MINUTE, now);
-        assert_eq!(plan.next(now, now), Step::Refresh);
+        assert_eq!(plan.next(now, None, now), Step::Refresh);
         assert!(!plan.is_started());
     }
 
@@ -159,7 +169,7 @@ mod tests {
         let now = Instant::now();
         let far = now + Duration::from_hours(1);
         let mut waits: Vec<Duration> = (0..1000)
-            .map(|_| match started(now).next(far, now) {
+            .map(|_| match started(now).next(far, None, now) {
                 Step::Wait(until) => until - now,
                 other => panic!("{other:?}"),
             })
@@ -182,11 +192,11 @@ mod tests {
         let now = Instant::now();
         let mut plan = started(now);
         let due = now + Duration::from_secs(10);
-        assert_eq!(plan.next(due, now), Step::Wait(due));
-        assert_eq!(plan.next(due, due), Step::Keep);
+        assert_eq!(plan.next(due, None, now), Step::Wait(due));
+        assert_eq!(plan.next(due, None, due), Step::Keep);
         // A token that is always due must not make the loop spin.
         plan.kept(due);
-        assert_eq!(plan.next(due, due), Step::Wait(due + KEEP_PAUSE));
+        assert_eq!(plan.next(due, None, due), Step::Wait(due + KEEP_PAUSE));
     }
 
     #[test]
@@ -196,7 +206,7 @@ mod tests {
         for failures in 1..50 {
             plan.failed(now);
             // No token is always due, and must not undercut the wait.
-            let Step::Wait(until) = plan.next(now, now) else {
+            let Step::Wait(until) = plan.next(now, None, now) else {
                 panic!("no wait after failure {failures}")
             };
             assert!(
@@ -204,7 +214,7 @@ mod tests {
                 "{:?}",
                 until - now
             );
-            assert_eq!(plan.next(now, until), Step::Refresh);
+            assert_eq!(plan.next(now, None, until), Step::Refresh);
         }
         let first = {
             let mut plan = Plan::new(MINUTE, now);
@@ -232,9 +242,9 @@ mod tests {
         let now = Instant::now();
         let mut plan = started(now);
         assert_eq!(plan.refused(now), Remedy::LogInAnew);
-        assert_eq!(plan.next(now, now), Step::Refresh, "at once");
+        assert_eq!(plan.next(now, None, now), Step::Refresh, "at once");
         assert_eq!(plan.refused(now), Remedy::TryAgain);
-        assert!(matches!(plan.next(now, now), Step::Wait(_)));
+        assert!(matches!(plan.next(now, None, now), Step::Wait(_)));
         let later = now + REFUSED_TOKEN_AGE;
         assert_eq!(plan.refused(later - MINUTE), Remedy::TakeAway);
         assert_eq!(plan.refused(later), Remedy::LogInAnew);

@@ -172,7 +172,7 @@ impl Pod {
 
     async fn serve(&mut self, vault: &mut impl Vault, shutdown: &Shutdown) {
         while !self.is_done() {
-            let step = self.plan.next(vault.due(), Instant::now());
+            let step = self.plan.next(vault.due(), vault.tend_due(), Instant::now());
             tokio::select! {
                 biased;
                 () = shutdown.requested() => break,
@@ -193,6 +193,7 @@ impl Pod {
             Step::Wait(until) => return tokio::time::sleep_until(until).await,
             Step::Keep => self.keep(vault).await,
             Step::Refresh => self.refresh(vault).await,
+            Step::Tend => return self.tend(vault).await,
         };
         if let Err(error) = outcome {
             self.plan.failed(Instant::now());
@@ -245,13 +246,23 @@ impl Pod {
         }
         self.metrics.read(vault.reads());
         let written = self.write(&secrets)?;
+        vault.written();
+        self.metrics.credentials_end(vault.credentials_end());
         self.answers.set(secrets);
         self.done(written);
         Ok(())
     }
 
     async fn read(&mut self, vault: &mut impl Vault) -> Result<Secrets, Error> {
+        if !self.plan.is_started() {
+            // What a predecessor left may be gone since. What Vault refuses is for the read to say.
+            let trouble = vault.tend().await.trouble;
+            trouble.filter(|error| !error.is_denied()).map_or(Ok(()), Err)?;
+        }
         let read = vault.read().await.inspect_err(|_| self.metrics.unread())?;
+        if self.settings.once && vault.credentials_end().is_some() {
+            return Err(Error::Leased);
+        }
         if read.values().any(|secret| secret.refused.is_some()) {
             self.metrics.unread();
         }
@@ -371,5 +382,6 @@ impl Pod {
     }
 }
 
+mod tend;
 #[cfg(test)]
 mod tests;

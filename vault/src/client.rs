@@ -11,6 +11,7 @@ pub use connection::{Connection, holds_certificates};
 pub use request::Method;
 
 use crate::error::{Error, Request};
+use crate::lease::Lease;
 use crate::sensitive::Sensitive;
 use arc_swap::ArcSwap;
 use connection::DEADLINE;
@@ -22,6 +23,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use vaultrs::api::EndpointMiddleware;
 use vaultrs::client::{Client as _, VaultClient, VaultClientSettings};
 use zeroize::Zeroizing;
@@ -58,6 +60,8 @@ pub struct Answer<T> {
     pub data: Option<T>,
     /// What a login or a renewal answers.
     pub auth: Option<Auth>,
+    /// By which Vault keeps alive what it made for this answer; none where it made nothing.
+    pub lease: Option<Lease>,
 }
 
 /// The part of an answer that speaks of a token.
@@ -162,10 +166,17 @@ impl Client {
             return Ok(Answer {
                 data: None,
                 auth: None,
+                lease: None,
             });
         }
-        let Raw { data, auth } = parse(&bytes, request)?;
-        Ok(Answer { data, auth })
+        let raw: Raw<T> = parse(&bytes, request)?;
+        let lease = raw.lease_id.filter(|id| !id.is_empty()).map(|id| Lease {
+            id,
+            life: Duration::from_secs(raw.lease_duration),
+            renewable: raw.renewable,
+        });
+        let Raw { data, auth, .. } = raw;
+        Ok(Answer { data, auth, lease })
     }
 
     /// How the server is; needs no token.
@@ -275,6 +286,11 @@ impl Client {
 struct Raw<T> {
     data: Option<T>,
     auth: Option<Auth>,
+    lease_id: Option<String>,
+    #[serde(default)]
+    lease_duration: u64,
+    #[serde(default)]
+    renewable: bool,
 }
 
 impl Server {

@@ -9,6 +9,7 @@ mod error;
 mod fake;
 pub mod hcl;
 pub mod jwks;
+pub mod lease;
 pub mod left;
 pub mod mounted;
 pub mod name;

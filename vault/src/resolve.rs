@@ -1,14 +1,16 @@
 //! Scopes → values: for each key the most specific scope that has it wins. An existing path has none.
 
+mod database;
 mod show;
 
 pub use show::{Missing, Shown, show};
 
-use crate::client::Client;
+use crate::client::{Client, Method};
 use crate::error::Error;
+use crate::lease::{self, Term};
 use crate::path::{ApiPath, KvBase, KvPath, NotAPath};
 use crate::sensitive::Sensitive;
-use futures::stream::{StreamExt as _, TryStreamExt as _};
+use futures::stream::{Stream, StreamExt as _, TryStreamExt as _};
 use keystead_crds::scope::Level;
 use keystead_crds::sidecar::SecretSource;
 use serde_json::{Map, Value};
@@ -79,6 +81,8 @@ pub struct Found {
     pub version: Option<u64>,
     /// When Vault will delete it, as Vault writes it (RFC 3339); none where it will not.
     pub ends: Option<String>,
+    /// How long they are good, where they were made for who asks or change by themselves.
+    pub term: Option<Term>,
 }
 
 /// A value and who served it.
@@ -120,8 +124,12 @@ impl Source {
 
     /// An existing path.
     pub fn at_path(path: &ApiPath) -> Self {
+        Self::of(SecretSource::Path(path.to_string()), path)
+    }
+
+    fn of(secret: SecretSource, path: &ApiPath) -> Self {
         Self {
-            secret: SecretSource::Path(path.to_string()),
+            secret,
             path: path.to_string(),
             origin: Origin::Path,
         }
@@ -143,6 +151,9 @@ pub fn sources<'a>(
                 sources.extend(scopes.map(|scope| Source::at_scope(base, service, scope)));
             }
             SecretSource::Path(path) => sources.push(Source::at_path(&ApiPath::parse(path)?)),
+            SecretSource::Database(at) => {
+                sources.push(Source::of(secret.clone(), &ApiPath::parse(&at.path)?));
+            }
         }
     }
     Ok(sources)
@@ -163,17 +174,22 @@ pub async fn read_all(client: &Client, sources: Vec<Source>) -> Result<Vec<Layer
     }
 }
 
-/// The same, but for what Vault refuses: that is said of the secrets that need it, and they alone lack
-/// their keys.
-pub async fn resolve_allowed(client: &Client, sources: Vec<Source>) -> Result<Secrets, Error> {
-    read_allowed(client, sources).await.map(resolve)
+/// The layers of these sources. What Vault refuses is said of its layer.
+async fn read_allowed(client: &Client, sources: Vec<Source>) -> Result<Vec<Layer>, Error> {
+    each(client, sources).try_collect().await
+}
+
+/// The same, with an outcome for each: what one of them made at Vault is known whatever becomes of the
+/// others.
+pub async fn read_each(client: &Client, sources: Vec<Source>) -> Vec<Result<Layer, Error>> {
+    each(client, sources).collect().await
 }
 
 /// Values are read each time, and not their metadata first: that is as many requests, and one more for
 /// each value that has changed.
-async fn read_allowed(client: &Client, sources: Vec<Source>) -> Result<Vec<Layer>, Error> {
+fn each(client: &Client, sources: Vec<Source>) -> impl Stream<Item = Result<Layer, Error>> {
     futures::stream::iter(sources)
-        .map(|source| async move {
+        .map(move |source| async move {
             let (found, refused) = match read(client, &source).await {
                 Ok(found) => (found, None),
                 Err(error) if error.is_denied() => (None, Some(error)),
@@ -186,8 +202,6 @@ async fn read_allowed(client: &Client, sources: Vec<Source>) -> Result<Vec<Layer
             })
         })
         .buffered(PARALLEL_READS)
-        .try_collect()
-        .await
 }
 
 /// The pure part: layers in, secrets out.
@@ -205,6 +219,7 @@ pub fn resolve(layers: Vec<Layer>) -> Secrets {
             values,
             version,
             ends,
+            ..
         }) = found
         {
             for (key, value) in values {
@@ -228,21 +243,33 @@ pub fn resolve(layers: Vec<Layer>) -> Secrets {
 }
 
 async fn read(client: &Client, source: &Source) -> Result<Option<Found>, Error> {
-    let answer: Option<Map<String, Value>> = client.read_optional(&source.path).await?;
-    let Some(mut answer) = answer else { return Ok(None) };
-    if source.origin == Origin::Path && !is_versioned(&answer) {
+    let answer = match client.call(Method::Get, &source.path, None).await {
+        Ok(answer) => answer,
+        Err(error) if error.is_not_found() => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let data: Option<Map<String, Value>> = answer.data;
+    let Some(mut data) = data else { return Ok(None) };
+    if source.origin == Origin::Path && !is_versioned(&data) {
+        let term = answer.lease.map(Term::Lease).or_else(|| lease::rotation(&data));
+        let mut values = texts(data);
+        if let SecretSource::Database(at) = &source.secret {
+            database::complete(&mut values, at);
+        }
         return Ok(Some(Found {
-            values: texts(answer),
+            values,
             version: None,
             ends: None,
+            term,
         }));
     }
-    let (version, ends) = (version(&answer), ends(&answer));
-    Ok(match answer.remove("data") {
+    let (version, ends) = (version(&data), ends(&data));
+    Ok(match data.remove("data") {
         Some(Value::Object(values)) => Some(Found {
             values: texts(values),
             version,
             ends,
+            term: None,
         }),
         _ => None,
     })

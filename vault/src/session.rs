@@ -8,6 +8,7 @@ pub use login::Login;
 use crate::client::{Client, Method};
 use crate::error::Error;
 use crate::sensitive::Sensitive;
+use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::json;
 use std::time::Duration;
@@ -17,6 +18,9 @@ use tokio::time::{Instant, timeout};
 const LEAST_PART_LEFT: f64 = 0.5;
 /// Longest time for revoking a token that was given up: a login waits for it.
 const REVOKE_DEADLINE: Duration = Duration::from_secs(2);
+
+/// How many tokens that were given up are remembered: the oldest ends by itself before long.
+const MOST_RETIRED: usize = 4;
 
 /// Ends the token that asks.
 const REVOKE: &str = "auth/token/revoke-self";
@@ -28,15 +32,25 @@ pub struct Session {
     token: Option<Token>,
     /// Tokens that were given up. They may be alive, so they are revoked when the next one is there.
     retired: Vec<Sensitive<String>>,
+    /// Whether that is left to [`Session::end_retired`].
+    lingers: bool,
 }
 
 #[derive(Clone)]
 struct Token {
-    secret: Sensitive<String>,
-    /// Its life when it was new.
-    full: Duration,
-    renewable: bool,
+    saved: SavedToken,
     due: Instant,
+}
+
+/// What is to be known of a token to go on with it in another process.
+#[derive(Clone, Debug, Deserialize)]
+pub struct SavedToken {
+    /// The token.
+    pub secret: Sensitive<String>,
+    /// Its life when it was new.
+    pub full: Duration,
+    /// Whether it can be renewed at all.
+    pub renewable: bool,
 }
 
 /// What [`Session::keep`] did.
@@ -58,7 +72,49 @@ impl Session {
             login,
             token: None,
             retired: Vec::new(),
+            lingers: false,
         }
+    }
+
+    /// The same, and a token that another takes the place of lives on, because what it made at Vault would
+    /// end with it. Whoever holds that calls [`Self::end_retired`] when it can go.
+    #[must_use]
+    pub fn lingering(self) -> Self {
+        Self {
+            lingers: true,
+            ..self
+        }
+    }
+
+    /// Goes on with a token that may have ended since: it is renewed at once. And with some that were given
+    /// up.
+    pub fn resume(
+        &mut self,
+        token: Option<SavedToken>,
+        retired: Vec<Sensitive<String>>,
+    ) -> Result<(), Error> {
+        self.retired = retired;
+        if let Some(saved) = token {
+            self.client.set_token(&saved.secret)?;
+            let due = Instant::now();
+            self.token = Some(Token { saved, due });
+        }
+        Ok(())
+    }
+
+    /// The token, for [`Self::resume`].
+    pub fn token(&self) -> Option<&SavedToken> {
+        self.token.as_ref().map(|token| &token.saved)
+    }
+
+    /// Tokens that were given up and may be alive.
+    pub fn retired(&self) -> &[Sensitive<String>] {
+        &self.retired
+    }
+
+    /// Ends the tokens that were given up, with all that they made.
+    pub async fn end_retired(&mut self) {
+        revoke_all(&self.client, &mut self.retired).await;
     }
 
     /// The client; it carries the session's token.
@@ -76,7 +132,7 @@ impl Session {
         match self.token.clone() {
             None => self.log_in().await,
             Some(token) if Instant::now() < token.due => Ok(Kept::Fresh),
-            Some(token) if !token.renewable => self.log_in().await,
+            Some(token) if !token.saved.renewable => self.log_in().await,
             Some(token) => self.renew(token).await,
         }
     }
@@ -87,7 +143,9 @@ impl Session {
         if let Some(token) = self.token.take()
             && self.login.makes_tokens()
         {
-            self.retired.push(token.secret);
+            self.retired.push(token.saved.secret);
+            let surplus = self.retired.len().saturating_sub(MOST_RETIRED);
+            self.retired.drain(..surplus);
         }
     }
 
@@ -119,7 +177,7 @@ impl Session {
                 let left = answer
                     .auth
                     .map_or(Duration::ZERO, |auth| Duration::from_secs(auth.lease_duration));
-                if left < token.full.mul_f64(LEAST_PART_LEFT) {
+                if left < token.saved.full.mul_f64(LEAST_PART_LEFT) {
                     // Its maximum is near.
                     return self.log_in().await;
                 }
@@ -146,12 +204,16 @@ impl Session {
         self.forget();
         let full = Duration::from_secs(auth.lease_duration);
         self.token = Some(Token {
-            secret: auth.client_token,
-            full,
-            renewable: auth.renewable,
+            saved: SavedToken {
+                secret: auth.client_token,
+                full,
+                renewable: auth.renewable,
+            },
             due: renewal(full),
         });
-        revoke_all(&self.client, &mut self.retired).await;
+        if !self.lingers {
+            self.end_retired().await;
+        }
         Ok(Kept::LoggedIn)
     }
 }

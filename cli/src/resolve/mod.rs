@@ -14,7 +14,7 @@ use anyhow::{Context as _, anyhow, bail, ensure};
 use keystead_compile::kinds::pod::{self, Bound, PodSecrets};
 use keystead_compile::kinds::provider;
 use keystead_compile::{Key, ProviderFacts};
-use keystead_crds::sidecar::VaultConfig;
+use keystead_crds::sidecar::{SecretSource, VaultConfig};
 use keystead_crds::{Level, SecretProvider};
 use keystead_vault::resolve::{Layer, ScopeName, read_all, sources};
 use kube::ResourceExt as _;
@@ -143,6 +143,8 @@ async fn read(
     scopes: &[ScopeName],
 ) -> anyhow::Result<Vec<Layer>> {
     let asked = bound.config.secrets.iter().map(|secret| &secret.from);
+    // To read it would make a user.
+    let asked = asked.filter(|from| !matches!(from, SecretSource::Database(_)));
     let sources = sources(&provider::kv_base(provider), scopes, asked)?;
     let client = vault::log_in(&view.vault, &view.client, provider).await?;
     let read = progress::during("reading values in Vault", read_all(&client, sources)).await;

@@ -5,7 +5,7 @@ use super::settings::{self, Defaults, Told};
 use super::subject::Subject;
 use keystead_compile::kinds::pod::PodSecrets;
 use keystead_crds::Level;
-use keystead_crds::sidecar::{Config, SecretConfig, SecretSource, TemplateConfig};
+use keystead_crds::sidecar::{Config, DatabaseSource, SecretConfig, SecretSource, TemplateConfig};
 use keystead_vault::Sensitive;
 use keystead_vault::resolve::{self, Layer, Missing, Origin, Resolved, ScopeName, Secrets};
 use serde::Serialize;
@@ -152,6 +152,9 @@ fn holders(layers: &[Layer]) -> Holders {
 
 /// The keys of a secret that the pod is shown.
 fn values(bound: &PodSecrets, asked: &SecretConfig, secrets: &Secrets, holders: &Holders) -> Vec<Shown> {
+    if let SecretSource::Database(at) = &asked.from {
+        return database(bound, asked, at);
+    }
     let Some(found) = secrets.get(&asked.from) else {
         return Vec::new();
     };
@@ -186,6 +189,34 @@ fn values(bound: &PodSecrets, asked: &SecretConfig, secrets: &Secrets, holders: 
     shown.map(value).collect()
 }
 
+/// What is known of a database's user before there is one.
+fn database(bound: &PodSecrets, asked: &SecretConfig, at: &DatabaseSource) -> Vec<Shown> {
+    let made = || "(from Vault)".to_owned();
+    let keys = [
+        ("database", at.database.clone()),
+        ("host", Some(at.host.clone())),
+        ("password", Some(made())),
+        ("port", Some(at.port.to_string())),
+        ("url", Some(made())),
+        ("username", Some(made())),
+    ];
+    let shown = keys.into_iter().filter_map(|(key, value)| Some((key, value?)));
+    let shown = shown.filter(|(key, _)| asked.keys.is_empty() || asked.keys.iter().any(|asked| asked == key));
+    let value = |(key, value): (&str, String)| Shown {
+        secret: asked.name.clone(),
+        key: key.to_owned(),
+        value,
+        from: at.path.clone(),
+        version: None,
+        why: format!("each pod asks DatabaseRole {} for its own", at.role),
+        not_in: Vec::new(),
+        overrides: Vec::new(),
+        files: files(bound, asked, key),
+        env: variables(&bound.config, asked, key),
+    };
+    shown.map(value).collect()
+}
+
 fn scope(origin: &Origin) -> Option<&ScopeName> {
     match origin {
         Origin::Scope(scope) => Some(scope),
@@ -196,6 +227,7 @@ fn scope(origin: &Origin) -> Option<&ScopeName> {
 fn from(asked: &SecretConfig, origin: &Origin) -> String {
     match (origin, &asked.from) {
         (Origin::Scope(scope), _) => scope.to_string(),
+        (Origin::Path, SecretSource::Database(at)) => at.path.clone(),
         (Origin::Path, SecretSource::Path(place) | SecretSource::Service(place)) => place.clone(),
     }
 }
@@ -243,6 +275,9 @@ fn lacks(config: &Config, asked: &SecretConfig, secrets: &Secrets) -> Vec<Lack> 
         problem: Missing::new(secrets, asked, key).to_string(),
         optional: asked.optional,
     };
+    if matches!(asked.from, SecretSource::Database(_)) {
+        return Vec::new();
+    }
     let Some(found) = found.filter(|found| !found.keys.is_empty()) else {
         return vec![lack(None)];
     };
@@ -285,6 +320,7 @@ mod tests {
             from: SecretSource::Service("hubspot".into()),
             keys: Vec::new(),
             optional: false,
+            overlap_millis: None,
         };
         let template = |text: &str| TemplateConfig {
             text: text.to_owned(),

@@ -6,6 +6,7 @@ mod shape;
 pub use self::shape::Shape;
 
 use super::binding::{self, Account};
+use super::database::role;
 use super::defaults::{Effective, effective};
 use super::{provider, scope};
 use crate::world::matches;
@@ -32,6 +33,8 @@ pub struct PodSecrets {
     pub defaults: Effective,
     /// Which of its containers are served, and where.
     pub shape: Shape,
+    /// A DatabaseRole that makes users with a lease, which somebody has to renew; none where there is none.
+    pub leases: Option<String>,
     /// Whether its commands are started anew when a value changes, in a mode that starts them.
     pub restart: bool,
     /// Why the cluster can't hand variables over by `fileKeyRef`, as a clause; none where it can.
@@ -123,10 +126,7 @@ fn secrets_of(
     let config = Config {
         version: CONFIG_VERSION,
         vault: vault(world, provider, account)?,
-        secrets: bindings
-            .iter()
-            .flat_map(|(key, binding)| secrets(key, binding))
-            .collect(),
+        secrets: secrets(world, provider, bindings)?,
         files: bindings
             .iter()
             .flat_map(|(key, found)| files(world, key, found))
@@ -143,6 +143,7 @@ fn secrets_of(
         audience: provider.spec.workload_auth.audience.clone(),
         defaults,
         shape: Shape::of(bindings)?,
+        leases: leases(world, bindings),
         restart: bindings
             .iter()
             .any(|(_, found)| found.spec.sidecar.restart_on_change),
@@ -189,18 +190,46 @@ fn vault(world: &World, provider: &SecretProvider, account: &Account) -> Result<
     })
 }
 
-fn secrets(key: &Key, binding: &SecretBinding) -> impl Iterator<Item = SecretConfig> {
-    shown(binding).map(|asked| secret(unique(key, &asked.name), asked))
+fn secrets(
+    world: &World,
+    provider: &SecretProvider,
+    bindings: &[(&Key, &SecretBinding)],
+) -> Result<Vec<SecretConfig>, Problem> {
+    let mut secrets = Vec::new();
+    for (key, binding) in bindings {
+        for asked in &binding.spec.secrets {
+            let name = unique(key, &asked.name);
+            secrets.push(match &asked.database_role {
+                Some(role) => SecretConfig {
+                    from: SecretSource::Database(role::source(world, provider, &key.namespace, role)?),
+                    ..stored(name, asked)
+                },
+                None => stored(name, asked),
+            });
+        }
+    }
+    Ok(secrets)
 }
 
-/// The entries of a binding's `secrets` that somebody is shown.
-pub(super) fn shown(binding: &SecretBinding) -> impl Iterator<Item = &BoundSecret> {
-    let secrets = binding.spec.secrets.iter();
-    secrets.filter(|secret| secret.database_role.is_none())
+/// A dynamic role among those that bindings name.
+fn leases(world: &World, bindings: &[(&Key, &SecretBinding)]) -> Option<String> {
+    bindings.iter().find_map(|(key, binding)| {
+        let mut names = binding
+            .spec
+            .secrets
+            .iter()
+            .filter_map(|secret| secret.database_role.as_ref());
+        let found = names.find(|name| {
+            let role = world.database_role(&Key::new(&key.namespace, name));
+            role.is_some_and(|role| role.spec.dynamic.is_some())
+        });
+        found.cloned()
+    })
 }
 
 /// One entry of a binding's `secrets`, under a name.
-pub(super) fn secret(name: String, secret: &BoundSecret) -> SecretConfig {
+pub(super) fn stored(name: String, secret: &BoundSecret) -> SecretConfig {
+    let overlap = secret.overlap.map(std::time::Duration::from);
     SecretConfig {
         name,
         from: match (&secret.service, &secret.path) {
@@ -209,6 +238,7 @@ pub(super) fn secret(name: String, secret: &BoundSecret) -> SecretConfig {
         },
         keys: secret.keys.clone(),
         optional: secret.optional,
+        overlap_millis: overlap.and_then(|overlap| u64::try_from(overlap.as_millis()).ok()),
     }
 }
 

@@ -43,8 +43,13 @@ pub fn compile(world: &World, key: &Key, binding: &SecretBinding) -> Result<Opti
     };
     let provider = provider::find(world, &spec.provider_ref.name)?;
     let scopes = scopes(world, &spec.provider_ref.name, &key.namespace)?;
-    let secrets: Vec<SecretConfig> = pod::shown(binding)
-        .map(|secret| pod::secret(secret.name.clone(), secret))
+    // What Vault makes for each who asks is not for all.
+    let shared = spec
+        .secrets
+        .iter()
+        .filter(|secret| secret.database_role.is_none());
+    let secrets: Vec<SecretConfig> = shared
+        .map(|secret| pod::stored(secret.name.clone(), secret))
         .collect();
     check_paths(world, provider, key, binding)?;
     let asked = secrets.iter().map(|secret| &secret.from);

@@ -6,6 +6,7 @@ mod api;
 mod cli;
 mod engine;
 mod kinds;
+mod leases;
 mod lifecycle;
 mod old;
 mod operator;
@@ -142,6 +143,7 @@ fn all() -> Vec<Test> {
         cli::tests(),
         specs::tests(),
         sidecar::tests(),
+        leases::tests(),
         pods::tests(),
         lifecycle::tests(),
     ];

@@ -4,7 +4,7 @@ mod access;
 mod bindings;
 mod clash;
 mod credentials;
-mod databases;
+pub(super) mod databases;
 mod deletion;
 mod keys;
 mod logins;

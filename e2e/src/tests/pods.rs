@@ -1,5 +1,6 @@
 //! What a binding means for pods: the real webhook, kubelet and sidecar, and what the application sees.
 
+mod database;
 pub(super) mod gate;
 pub(super) mod modes;
 mod places;
@@ -72,6 +73,10 @@ const TESTS: &[Named] = &[
     (
         "pods: no container of a rollout under a changing secret starts without its file or its variable",
         rollout::under_change,
+    ),
+    (
+        "pods: each has a database user of its own, which works by file, template and variable, and goes with it",
+        database::one_each,
     ),
     (
         "pods: one that waits says why in an event, and when it waits no more; no event shows a value",

@@ -3,10 +3,11 @@
 use super::{Error, field};
 use keystead_crds::names;
 use keystead_crds::scope::Level;
-use keystead_crds::sidecar::{Config, SecretConfig, SecretSource, VaultConfig};
+use keystead_crds::sidecar::{Config, DEFAULT_OVERLAP, SecretConfig, SecretSource, VaultConfig};
 use keystead_vault::path::{ApiPath, KvBase};
 use keystead_vault::resolve::{self, ScopeName, Source};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// Secrets by the name that files and variables mean them by.
 pub(super) fn secrets(config: &Config) -> Result<BTreeMap<String, SecretConfig>, Error> {
@@ -16,6 +17,7 @@ pub(super) fn secrets(config: &Config) -> Result<BTreeMap<String, SecretConfig>,
         match &secret.from {
             SecretSource::Service(service) => check_segment(&place("from"), service)?,
             SecretSource::Path(path) => drop(api_path(&place("from"), path)?),
+            SecretSource::Database(at) => drop(api_path(&place("from.path"), &at.path)?),
         }
         if secrets.insert(secret.name.clone(), secret.clone()).is_some() {
             return Err(field(
@@ -44,6 +46,22 @@ pub(super) fn sources(
     };
     let asked = secrets.values().map(|secret| &secret.from);
     resolve::sources(&base, scopes, asked).map_err(|error| field("secrets", &error.to_string()))
+}
+
+/// How long credentials live on beside their successors; the longest counts where several show one.
+pub(super) fn overlaps(secrets: &BTreeMap<String, SecretConfig>) -> BTreeMap<SecretSource, Duration> {
+    let mut overlaps = BTreeMap::new();
+    for secret in secrets.values() {
+        if matches!(secret.from, SecretSource::Service(_)) {
+            continue;
+        }
+        let asked = secret
+            .overlap_millis
+            .map_or(DEFAULT_OVERLAP, Duration::from_millis);
+        let longest: &mut Duration = overlaps.entry(secret.from.clone()).or_default();
+        *longest = asked.max(*longest);
+    }
+    overlaps
 }
 
 /// The secret that a file or variable means is there and shows the key.

@@ -42,7 +42,7 @@ pub fn render(secret: &SecretSource, keys: &Keys<'_>) -> Result<Sensitive<String
         let name = variable_name(key);
         if let Some((first, _)) = named.get(&name) {
             let (first, second) = ((*first).to_owned(), (*key).to_owned());
-            let (SecretSource::Service(secret) | SecretSource::Path(secret)) = secret.clone();
+            let secret = secret.name().to_owned();
             return Err(Error::SameName {
                 secret,
                 first,

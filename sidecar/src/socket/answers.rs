@@ -35,6 +35,8 @@ struct Item<'a> {
     service: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    database_role: Option<&'a str>,
     key: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<&'a str>,
@@ -90,6 +92,24 @@ impl Answers {
         *self.0.secrets.lock().unwrap_or_else(PoisonError::into_inner) = Some(secrets);
     }
 
+    /// A user of a database is asked for by the path that Vault gives it at.
+    fn database(&self, asked: &SecretSource) -> Option<SecretSource> {
+        let SecretSource::Path(path) = asked else {
+            return None;
+        };
+        let mut known = self.0.shown.keys();
+        let found = known.find(|source| matches!(source, SecretSource::Database(at) if at.path == *path));
+        found.cloned()
+    }
+
+    /// As they are told now, these in the place of those before.
+    pub(crate) fn with(&self, news: Secrets) -> Secrets {
+        let told = self.0.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = told.clone().unwrap_or_default();
+        all.extend(news);
+        all
+    }
+
     fn shows(&self, source: &SecretSource, key: &str) -> bool {
         match self.0.shown.get(source) {
             Some(Some(keys)) => keys.contains(key),
@@ -129,8 +149,9 @@ impl Answers {
 
     fn one(&self, secrets: &Secrets, rest: &str) -> Result<Bytes, Problem> {
         let (source, key) = parse(rest).ok_or_else(elsewhere)?;
+        let source = self.database(&source).unwrap_or(source);
         if !self.shows(&source, &key) {
-            let (SecretSource::Service(name) | SecretSource::Path(name)) = &source;
+            let name = source.name();
             return Err(not_found(format!("no SecretBinding shows this pod {name}/{key}")));
         }
         let secret = secrets.get(&source);
@@ -147,6 +168,7 @@ impl Answers {
                 from: source,
                 keys: Vec::new(),
                 optional: false,
+                overlap_millis: None,
             };
             return Err(not_found(Missing::new(secrets, &asked, Some(&key)).to_string()));
         };
@@ -187,9 +209,10 @@ fn list(secrets: &Secrets) -> List<'_> {
 
 /// All but the value.
 fn item<'a>(source: &'a SecretSource, key: &'a str, found: &'a Resolved) -> Item<'a> {
-    let (service, path) = match source {
-        SecretSource::Service(service) => (Some(service.as_str()), None),
-        SecretSource::Path(path) => (None, Some(path.as_str())),
+    let (service, path, database_role) = match source {
+        SecretSource::Service(service) => (Some(service.as_str()), None, None),
+        SecretSource::Path(path) => (None, Some(path.as_str()), None),
+        SecretSource::Database(at) => (None, Some(at.path.as_str()), Some(at.role.as_str())),
     };
     let scope = match &found.origin {
         Origin::Scope(scope) => Some(ScopeConfig {
@@ -201,6 +224,7 @@ fn item<'a>(source: &'a SecretSource, key: &'a str, found: &'a Resolved) -> Item
     Item {
         service,
         path,
+        database_role,
         key,
         value: None,
         scope,

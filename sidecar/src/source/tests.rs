@@ -1,6 +1,7 @@
 //! The sidecar against a server on loopback that answers by script, some of it hostile. What a real
 //! server does is the test bed's to show.
 
+mod leases;
 mod tokens;
 
 use super::*;
@@ -110,9 +111,7 @@ async fn values_arrive_and_the_token_is_revoked() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(10), opened)
-            .await
-            .unwrap();
+        timeout(Duration::from_secs(10), opened).await.unwrap();
         let file = fs::read_to_string(environment.dirs.files.join("crm.env")).unwrap();
         assert_eq!(file, "API_KEY='acme'\nBASE_URL='https://x'\nPORT='5432'\n");
         let env = fs::read_to_string(environment.dirs.private.join("env")).unwrap();

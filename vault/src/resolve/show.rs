@@ -78,6 +78,16 @@ impl fmt::Display for Missing {
                     None => Ok(()),
                 }
             }
+            (SecretSource::Database(at), Some(key)) => {
+                write!(f, "a credential of DatabaseRole {} has no {key}", at.role)
+            }
+            (SecretSource::Database(at), None) => {
+                write!(
+                    f,
+                    "Vault has no DatabaseRole {} yet (nothing at {})",
+                    at.role, at.path
+                )
+            }
             (SecretSource::Service(service), key) => {
                 write!(f, "no value for {service}")?;
                 if let Some(key) = key {
@@ -112,6 +122,7 @@ mod tests {
             from,
             keys: keys.iter().map(|key| (*key).to_owned()).collect(),
             optional,
+            overlap_millis: None,
         }
     }
 

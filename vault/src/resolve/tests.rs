@@ -27,6 +27,7 @@ fn at(level: Level, values: Option<Values>) -> Layer {
             values,
             version: Some(1),
             ends: None,
+            term: None,
         }),
         refused: None,
     }
@@ -104,7 +105,7 @@ async fn a_refusal_is_of_one_secret_and_an_outage_of_all() {
     };
     let client = server.client();
     let asked = sources(&["kv1/a", "kv1/refused", "kv1/b"]);
-    let secrets = resolve_allowed(&client, asked.clone()).await.unwrap();
+    let secrets = resolve(read_allowed(&client, asked.clone()).await.unwrap());
     let of = |path: &str| &secrets[&SecretSource::Path(path.into())];
     assert!(of("kv1/a").refused.is_none() && of("kv1/a").keys.len() == 1);
     assert!(of("kv1/b").refused.is_none() && of("kv1/b").keys.len() == 1);
@@ -112,7 +113,7 @@ async fn a_refusal_is_of_one_secret_and_an_outage_of_all() {
     assert_eq!(refused.to_string(), "permission denied: GET kv1/refused");
     assert!(resolve_all(&client, asked).await.unwrap_err().is_denied());
     let asked = sources(&["kv1/refused", "kv1/sealed"]);
-    let error = resolve_allowed(&client, asked).await.unwrap_err();
+    let error = read_allowed(&client, asked).await.unwrap_err();
     assert!(matches!(error, Error::Sealed { .. }), "{error}");
 }
 

@@ -7,11 +7,13 @@ use keystead_crds::binding::SecretBindingSpec;
 use keystead_crds::condition::Reason;
 use kube::core::Selector;
 
+/// What a user of a database has.
+const DATABASE_KEYS: [&str; 6] = ["database", "host", "password", "port", "url", "username"];
+
 /// Whether the parts of a binding fit together.
 pub fn fits(spec: &SecretBindingSpec) -> Result<(), Problem> {
     let wrong = selector(spec)
         .or_else(|| files(spec))
-        .or_else(|| roles(spec))
         .or_else(|| keys(spec))
         .or_else(|| template::inline(spec));
     wrong.map_or(Ok(()), |message| Err(Problem::new(Reason::Invalid, message)))
@@ -47,26 +49,14 @@ fn keys(spec: &SecretBindingSpec) -> Option<String> {
     files.chain(env).find_map(|(place, name, key)| {
         let secret = spec.secrets.iter().find(|secret| secret.name == *name)?;
         let unseen = !secret.keys.is_empty() && !secret.keys.contains(key);
+        let unknown = secret.database_role.is_some() && !DATABASE_KEYS.contains(&key.as_str());
+        if unknown {
+            let all = DATABASE_KEYS.join(", ");
+            return Some(format!("{place}.key: a databaseRole has no {key}: it has {all}"));
+        }
         unseen.then(|| {
             format!("{place}.key: {key} is not among spec.secrets[{name}].keys: add it there, or leave keys out to have all")
         })
-    })
-}
-
-/// What a DatabaseRole gives is shown by nobody: whoever takes it keeps its lease.
-fn roles(spec: &SecretBindingSpec) -> Option<String> {
-    let files = spec.files.iter().filter_map(|file| {
-        let secret = file.secret.as_ref()?;
-        Some((format!("spec.files[{}]", file.path), secret))
-    });
-    let env = spec.env.iter();
-    let env = env.map(|env| (format!("spec.env[{}]", env.name), &env.secret));
-    files.chain(env).find_map(|(place, name)| {
-        let secret = spec.secrets.iter().find(|secret| secret.name == *name)?;
-        secret.database_role.as_ref()?;
-        Some(format!(
-            "{place}.secret: {name} is a databaseRole, which files and variables can't show: the application takes a user from Vault itself, and keeps its lease"
-        ))
     })
 }
 
@@ -114,12 +104,8 @@ mod tests {
                 "spec.files[t].template: line 1: secret(\"hr\") must be the name of an entry of spec.secrets",
             ),
             (
-                env("users", "password"),
-                "spec.env[KEY].secret: users is a databaseRole, which files and variables can't show",
-            ),
-            (
-                json!({"files": [template("{{ secret('users').password }}")]}),
-                "secret(\"users\") must be the name of an entry of spec.secrets",
+                env("users", "user"),
+                "spec.env[KEY].key: a databaseRole has no user: it has database, host, password, port, url, username",
             ),
             (
                 env("crm", "url"),
@@ -138,6 +124,8 @@ mod tests {
             json!({"files": [template("{{ secret('crm').api_key }} {{ secret('db').url }}")]}),
             env("crm", "api_key"),
             env("db", "url"),
+            env("users", "password"),
+            json!({"files": [template("{{ secret('users').url }}")]}),
         ] {
             assert_eq!(said(&fields), "", "{fields}");
         }

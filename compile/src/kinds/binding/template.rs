@@ -96,11 +96,7 @@ fn reference(file: &FileSpec) -> Option<&ConfigMapKeyReference> {
 /// Whether a template can work in a binding.
 fn check(spec: &SecretBindingSpec, text: &str) -> Result<(), keystead_template::Error> {
     keystead_template::check(text, |name| {
-        let mut shown = spec
-            .secrets
-            .iter()
-            .filter(|secret| secret.database_role.is_none());
-        let secret = shown.find(|secret| secret.name == name)?;
+        let secret = spec.secrets.iter().find(|secret| secret.name == name)?;
         Some(secret.keys.as_slice())
     })
 }

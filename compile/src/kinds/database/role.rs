@@ -4,7 +4,8 @@ use super::{connection as server, fixed, is_refusal, mount, presets};
 use crate::kinds::provider;
 use crate::{Key, Problem, World};
 use keystead_crds::condition::{READY, Reason};
-use keystead_crds::database::DynamicRole;
+use keystead_crds::database::{DatabasePlugin, DynamicRole, default_port};
+use keystead_crds::sidecar::DatabaseSource;
 use keystead_crds::{DatabaseConnection, DatabaseRole, SecretProvider};
 use keystead_vault::name::Letter;
 use keystead_vault::object::{DatabaseRole as Role, RoleKind};
@@ -143,6 +144,33 @@ pub fn granted(
     }
     let path = removal(world, &key, role)?.credentials();
     ApiPath::parse(&path).map_err(|error| Problem::new(Reason::Invalid, error.to_string()))
+}
+
+/// What the pods of a binding are told of a role.
+pub fn source(
+    world: &World,
+    provider: &SecretProvider,
+    namespace: &str,
+    name: &str,
+) -> Result<DatabaseSource, Problem> {
+    let path = granted(world, provider, namespace, name)?.to_string();
+    let key = Key::new(namespace, name);
+    let role = world.database_role(&key);
+    let role = role.ok_or_else(|| Problem::not_found("DatabaseRole", name))?;
+    let spec = &connection(world, &key, role)?.spec;
+    Ok(DatabaseSource {
+        role: name.to_owned(),
+        path,
+        scheme: match spec.plugin {
+            DatabasePlugin::PostgreSql => "postgresql",
+            // Clients of either know this one.
+            DatabasePlugin::Redis | DatabasePlugin::Valkey => "redis",
+        }
+        .to_owned(),
+        host: spec.host.clone(),
+        port: spec.port.unwrap_or_else(|| default_port(spec.plugin)),
+        database: spec.database.clone(),
+    })
 }
 
 fn named(

@@ -17,7 +17,7 @@ use crate::wait;
 const DOCUMENT: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/databases.md"));
 
 /// The page's manifests of these objects, as this test's.
-fn shown(rig: &Rig<'_>, postgres: &Postgres<'_>, names: &[&str]) -> Result<String> {
+pub(in crate::tests) fn shown(rig: &Rig<'_>, postgres: &Postgres<'_>, names: &[&str]) -> Result<String> {
     let blocks = DOCUMENT.split("```yaml\n").skip(1);
     let objects = blocks.flat_map(|block| block.split("```").next().unwrap_or_default().split("---\n"));
     let objects: Vec<&str> = objects.collect();
@@ -39,7 +39,7 @@ fn shown(rig: &Rig<'_>, postgres: &Postgres<'_>, names: &[&str]) -> Result<Strin
 }
 
 /// This test's provider, with these `databases`.
-fn provider(rig: &Rig<'_>, databases: &str) -> String {
+pub(in crate::tests) fn provider(rig: &Rig<'_>, databases: &str) -> String {
     let address = rig.stage.bed().map_or("", |bed| bed.vault_address.as_str());
     let provider = rig.provider_with(&format!(
         "address: {address}, caSecretRef: {{name: vault-ca, namespace: vault, key: ca.crt}}, \
@@ -48,7 +48,7 @@ fn provider(rig: &Rig<'_>, databases: &str) -> String {
     format!("{provider}  databases: {databases}\n")
 }
 
-fn opened(postgres: &Postgres<'_>) -> String {
+pub(in crate::tests) fn opened(postgres: &Postgres<'_>) -> String {
     format!(
         "{{staticUsers: [{{username: \"{}-*\", namespaces: {{}}}}], hosts: [{{host: \"{}\", namespaces: {{}}, caFile: {}}}]}}",
         postgres.database,
@@ -57,7 +57,7 @@ fn opened(postgres: &Postgres<'_>) -> String {
     )
 }
 
-fn secret(password: &str) -> String {
+pub(in crate::tests) fn secret(password: &str) -> String {
     format!(
         "
 ---

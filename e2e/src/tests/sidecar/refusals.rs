@@ -1,8 +1,6 @@
 //! Access that is taken away, and an outage, which is something else.
 
-use std::fs;
-
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
 use super::super::manifest::{account, binding, credential, global, namespace, secret, value};
@@ -80,8 +78,7 @@ pub(super) fn taken_away(stage: &Stage) -> Result<()> {
 pub(super) fn sealed(stage: &Stage) -> Result<()> {
     rig::run(stage, "sealed", Method::Kubernetes, |rig| {
         let server = Server::start(rig, None)?;
-        server.ask(&format!("bao auth enable -path={} kubernetes", rig.mount()))?;
-        reviewed(rig, &server)?;
+        server.reviews(rig)?;
         let provider = rig.provider_with(&format!(
             "address: \"{}\", manageMounts: true, auth: {{tokenSecretRef: {{namespace: @id@-shop, name: vault, key: token}}}}",
             server.address
@@ -148,24 +145,4 @@ fn two(rig: &Rig<'_>) -> Result<Value> {
         all(|service| json!({"path": service, "format": "Raw", "secret": service, "key": "key"}));
     config["env"] = all(|service| json!({"name": service.to_uppercase(), "secret": service, "key": "key"}));
     Ok(config)
-}
-
-/// Has a server of the test's own ask the API server about tokens, as the bed's does.
-fn reviewed(rig: &Rig<'_>, server: &Server<'_>) -> Result<()> {
-    let path = format!("auth/{}/config", rig.mount());
-    let known = rig.vault(&path)?.context("the bed's mount is configured")?;
-    let reviewer = rig.ask(
-        "kubectl -n @id@ get secret keystead-vault-reviewer -o 'go-template={{.data.token | base64decode}}'",
-    )?;
-    let file = rig.path("review.json");
-    let wanted = json!({
-        "kubernetes_host": known["data"]["kubernetes_host"],
-        "kubernetes_ca_cert": known["data"]["kubernetes_ca_cert"],
-        "token_reviewer_jwt": reviewer,
-        "disable_local_ca_jwt": true,
-    });
-    fs::write(&file, wanted.to_string())?;
-    server
-        .ask(&format!("bao write {path} @{}", file.display()))
-        .map(drop)
 }

@@ -17,6 +17,7 @@ pub(super) type Signals = BTreeMap<String, Vec<String>>;
 /// starts a container's command it sends the signal, too, and the sidecar need not.
 pub(super) fn settle(pod: &Pod<'_>, secrets: &mut PodSecrets, way: Way) -> Result<Signals, Refusal> {
     admit_mode(secrets, way)?;
+    admit_leases(secrets, way)?;
     let mut signals = Signals::new();
     let served = served::all(pod, pod.place(way.first), &secrets.shape);
     let started: Vec<&str> = served.map(|(_, container)| &*container.name).collect();
@@ -81,6 +82,17 @@ fn admit_mode(secrets: &PodSecrets, way: Way) -> Result<(), Refusal> {
             "the pod's annotation {annotation} needs a sidecar that stays, and with sidecar.mode Init none does: take \
              the annotation away, or choose another mode by the annotation {}",
             names::SIDECAR_MODE_ANNOTATION
+        ))),
+    }
+}
+
+/// Refuses what would end while the pod still uses it.
+fn admit_leases(secrets: &PodSecrets, way: Way) -> Result<(), Refusal> {
+    match secrets.leases.as_ref().filter(|_| way.once) {
+        None => Ok(()),
+        Some(role) => Err(Refusal(format!(
+            "DatabaseRole {role} makes users with a lease, and with sidecar.mode Init nothing stays to renew it: choose \
+             Sidecar or Exec, or a role with a static user"
         ))),
     }
 }

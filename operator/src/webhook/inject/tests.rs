@@ -43,6 +43,7 @@ pub(in crate::webhook) fn secrets() -> PodSecrets {
             from: SecretSource::Service(secret.clone()),
             keys: Vec::new(),
             optional: false,
+            overlap_millis: None,
         }],
         files: Vec::new(),
         env: vec![EnvConfig {
@@ -61,6 +62,7 @@ pub(in crate::webhook) fn secrets() -> PodSecrets {
         audience: "vault".to_owned(),
         defaults: defaults("10m", "16Mi"),
         shape: Shape::default(),
+        leases: None,
         restart: false,
         lacks_env_files: None,
         bindings: vec!["web".to_owned(), "more".to_owned()],

@@ -1,6 +1,7 @@
 //! A Vault that answers what the test wants, while time stands still.
 
-use crate::source::Vault;
+use crate::error::Error;
+use crate::source::{Tended, Vault};
 use keystead_crds::scope::Level;
 use keystead_crds::sidecar::SecretSource;
 use keystead_vault::resolve::{Origin, Resolved, ScopeName, Secret, Secrets};
@@ -106,11 +107,11 @@ impl Vault for Fake {
         Ok(kept)
     }
 
-    async fn read(&mut self) -> Result<Secrets, VaultError> {
+    async fn read(&mut self) -> Result<Secrets, Error> {
         self.note("read");
         tokio::time::sleep(Duration::from_millis(1)).await;
         let refused = match self.next_trouble() {
-            Some(error) if !error.is_denied() => return Err(error),
+            Some(error) if !error.is_denied() => return Err(error.into()),
             refused => refused,
         };
         let state = self.0.borrow();
@@ -146,6 +147,20 @@ impl Vault for Fake {
             (SecretSource::Service("hubspot".to_owned()), hubspot),
             (SecretSource::Path("kv1/app".to_owned()), app),
         ]))
+    }
+
+    fn tend_due(&self) -> Option<Instant> {
+        None
+    }
+
+    async fn tend(&mut self) -> Tended {
+        Tended::default()
+    }
+
+    fn written(&mut self) {}
+
+    fn credentials_end(&self) -> Option<Instant> {
+        None
     }
 
     fn reads(&self) -> usize {

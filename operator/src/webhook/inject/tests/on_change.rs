@@ -226,3 +226,20 @@ fn a_call_stays_in_the_pod() {
         "{said}"
     );
 }
+
+#[test]
+fn where_nothing_stays_there_are_no_leases() {
+    let said = |mode| {
+        let mut secrets = secrets();
+        (secrets.leases, secrets.defaults.mode.value) = (Some("orders-reader".to_owned()), mode);
+        let pod = json!({"metadata": {}, "spec": {"containers": [{"name": "web", "command": ["web"]}]}});
+        plan(&pod, secrets, &settings()).map_or_else(|refusal| refusal.to_string(), |_| String::new())
+    };
+    assert_eq!(
+        said(SidecarMode::Init),
+        "DatabaseRole orders-reader makes users with a lease, and with sidecar.mode Init nothing stays to renew it: \
+         choose Sidecar or Exec, or a role with a static user"
+    );
+    assert_eq!(said(SidecarMode::Exec), "");
+    assert_eq!(said(SidecarMode::Sidecar), "");
+}
