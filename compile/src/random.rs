@@ -260,7 +260,7 @@ proptest! {
             let template = format!("{{{{identity.entity.aliases.{ACCESSOR}.name}}}}");
             let read = " { capabilities = [\"read\"] }";
             let leases = " { capabilities = [\"update\"] denied_parameters = { \"lease_id\" = [] } }";
-            let base = keystead_vault::hcl::workload("", &[], &[]);
+            let base = keystead_vault::hcl::workload("", &[], &keystead_vault::hcl::Paths::new());
             let rest = rest.strip_prefix(base.split_once('\n').unwrap().1);
             for line in rest.expect("what every token may do stands first").lines() {
                 let inside = line.strip_prefix("path \"").and_then(|line| line.split_once('"'));

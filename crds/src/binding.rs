@@ -11,6 +11,7 @@ use kube::core::Duration;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Which service accounts of the namespace get which services, and how their pods see them.
 #[derive(Clone, CustomResource, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
@@ -173,6 +174,10 @@ pub struct SidecarSpec {
 #[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[x_kube(validation = Rule::new("[has(self.service), has(self.path), has(self.databaseRole)].filter(given, given).size() == 1")
     .message("a secret needs exactly one of service, path and databaseRole"))]
+#[x_kube(validation = Rule::new("has(self.path) || !has(self.method) || self.method == 'Get'")
+    .message("method is for a path"))]
+#[x_kube(validation = Rule::new("!has(self.parameters) || (has(self.method) && self.method == 'Post')")
+    .message("parameters need method: Post"))]
 #[x_kube(validation = Rule::new("!has(self.databaseRole) || !has(self.optional) || !self.optional")
     .message("optional is not for a databaseRole: whoever may have a user of a database needs it"))]
 #[serde(rename_all = "camelCase")]
@@ -187,12 +192,20 @@ pub struct BoundSecret {
         .message("service must be one path segment of lower-case letters, digits and '-'"))]
     pub service: Option<String>,
     /// An existing path, as Vault's API has it, such as `secret/data/team-a/app`: one that the
-    /// provider's `allowedPaths` opens to this namespace. It is only read.
+    /// provider's `allowedPaths` opens to this namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9_][-_.A-Za-z0-9]*(/[A-Za-z0-9_][-_.A-Za-z0-9]*)*$')")
         .message("path must be a Vault path: segments of letters, digits, '-', '_' and '.' between single '/'"))]
     pub path: Option<String>,
+    /// How the path is asked. `Post`: for engines that make something for each who asks, such as certificates;
+    /// one that the provider's `allowedPaths` opens for `Post`.
+    #[serde(default, skip_serializing_if = "PathMethod::is_get")]
+    pub method: PathMethod,
+    /// What a `Post` is asked with, such as `common_name`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 32, "additionalProperties" = {"type": "string", "maxLength": 1024}))]
+    pub parameters: BTreeMap<String, String>,
     /// A DatabaseRole of this namespace: each pod has a user of its own, with the keys `username`, `password`,
     /// `host`, `port`, `database` and `url`. `sync` leaves it out, because it is nobody else's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -212,6 +225,23 @@ pub struct BoundSecret {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("duration(self) >= duration('0s') && duration(self) <= duration('1h')").message("overlap must be between 0s and 1h"))]
     pub overlap: Option<Duration>,
+}
+
+/// How a path in Vault is asked.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, Ord, PartialEq, PartialOrd, Serialize)]
+pub enum PathMethod {
+    /// What is there is read.
+    #[default]
+    Get,
+    /// Something is made.
+    Post,
+}
+
+impl PathMethod {
+    /// Whether it is the usual one.
+    pub fn is_get(&self) -> bool {
+        *self == Self::Get
+    }
 }
 
 /// Longest template, in characters. All templates of a pod travel in one variable of its sidecar, which
@@ -299,6 +329,13 @@ pub enum FileFormat {
     Properties,
     /// One key's value, byte by byte.
     Raw,
+    /// The certificate of an answer of Vault's `pki` engine and those that lead to its authority, as PEM: keys
+    /// `certificate` and `ca_chain` or `issuing_ca`.
+    Certificate,
+    /// The certificates of the authority alone, for who is to trust it.
+    Authority,
+    /// The certificate's private key, as PEM: key `private_key`.
+    PrivateKey,
     /// What a template makes of the values.
     Template,
     /// One YAML mapping, each key with its value as a string.

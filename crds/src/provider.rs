@@ -1,8 +1,10 @@
 //! `SecretProvider`: one place secrets live, in one environment.
 
 mod databases;
+mod paths;
 
 pub use databases::{DatabaseHost, DatabaseTls, Databases, StaticUser};
+pub use paths::AllowedPath;
 
 use crate::common::{
     BasicStatus, HasBasicStatus, Resources, SecretKeyReference, SecretReference, SidecarMode,
@@ -68,20 +70,6 @@ pub struct SecretProviderSpec {
     /// What holds for bindings that say nothing else, and for namespaces without an annotation for it.
     #[serde(default, skip_serializing_if = "Defaults::is_empty")]
     pub defaults: Defaults,
-}
-
-/// Existing paths in Vault, opened to some namespaces.
-#[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
-pub struct AllowedPath {
-    /// A path as Vault's API has it, such as `secret/data/team-a`; it stands for itself and all below it.
-    #[schemars(length(min = 1, max = 512))]
-    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9_][-_.A-Za-z0-9]*(/[A-Za-z0-9_][-_.A-Za-z0-9]*)*$')")
-        .message("prefix must be a Vault path: segments of letters, digits, '-', '_' and '.' between single '/'"))]
-    #[x_kube(validation = Rule::new("!self.matches('^(sys|auth|identity|cubbyhole)(/|$)')")
-        .message("prefix must be below a secret engine: nothing below sys, auth, identity or cubbyhole is for pods"))]
-    pub prefix: String,
-    /// Which namespaces' bindings may name it; the empty selector chooses all that the provider admits.
-    pub namespaces: LabelSelector,
 }
 
 /// What holds where nobody says otherwise.

@@ -4,6 +4,7 @@
 use crate::binding::{FileFormat, Signal};
 use crate::scope::Level;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Longest message of a [`PodReport`], in bytes: no event has a longer note.
@@ -194,7 +195,20 @@ pub enum SecretSource {
     /// At one path, as Vault's API has it.
     Path(String),
     /// At one path of a database engine.
-    Database(DatabaseSource),
+    Database(Box<DatabaseSource>),
+    /// At one path where something is made for who asks.
+    Made(Box<MadeSource>),
+}
+
+/// Where Vault makes something, and of what sort.
+#[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MadeSource {
+    /// The path, as Vault's API has it.
+    pub path: String,
+    /// What it is asked with.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parameters: BTreeMap<String, String>,
 }
 
 /// Where Vault gives a user of a database, and what else it takes to get in there.
@@ -222,6 +236,7 @@ impl SecretSource {
         match self {
             Self::Service(name) | Self::Path(name) => name,
             Self::Database(source) => &source.role,
+            Self::Made(source) => &source.path,
         }
     }
 }

@@ -165,6 +165,7 @@ impl fmt::Display for Wanted {
         match &self.secret {
             SecretSource::Service(service) => write!(f, "{service}/{}", self.key),
             SecretSource::Path(path) => write!(f, "{} of {path}", self.key),
+            SecretSource::Made(at) => write!(f, "{} of {}", self.key, at.path),
             SecretSource::Database(at) => write!(f, "{} of DatabaseRole {}", self.key, at.role),
         }
     }

@@ -210,7 +210,9 @@ impl Server {
             Ok(answers) => answers,
             Err(error) => {
                 let now = Instant::now();
-                due.iter().for_each(|source| self.held.failed(source, now));
+                for source in due {
+                    self.held.failed(source, now);
+                }
                 return Some(error);
             }
         };
@@ -313,7 +315,7 @@ impl Vault for Server {
         });
         Tended {
             news,
-            trouble: replacements.or(renewals.map(Error::from)),
+            trouble: replacements.or_else(|| renewals.map(Error::from)),
         }
     }
 

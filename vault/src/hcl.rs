@@ -2,6 +2,8 @@
 
 use crate::path::{ApiPath, KvPath};
 use crate::rights::Right;
+use keystead_crds::binding::PathMethod;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 /// What every workload's token may do with itself.
@@ -22,29 +24,36 @@ const OPERATOR_TRANSIT_MOUNT: &str = include_str!("../../policies/operator-trans
 /// How each policy begins that an operator writes: by this it knows its own.
 pub const HEADER: &str = "# Keystead: ";
 
+/// Existing paths, and how they may be asked.
+pub type Paths = BTreeMap<ApiPath, BTreeSet<PathMethod>>;
+
 /// Whether a policy's text is an operator's.
 pub(crate) fn is_ours(text: &str) -> bool {
     text.starts_with(HEADER)
 }
 
-/// The policy of one service account: its own token, `read` on these values and their marks, and
-/// `read` on these existing paths, which may be any engine's, with the leases that reading there makes.
-/// The header says in one line whose it is.
+/// The policy of one service account: its own token, `read` on these values and their marks, and these existing
+/// paths by these methods, which may be any engine's, with the leases that asking there makes. The header says
+/// in one line whose it is.
 ///
 /// A lease is renewed and ended by the id in the URL, which begins with the path that made it. The
 /// same request can carry another id in its body, and Vault prefers that one: so it may carry none.
-pub fn workload(header: &str, values: &[KvPath], paths: &[ApiPath]) -> String {
+pub fn workload(header: &str, values: &[KvPath], paths: &Paths) -> String {
     let mut text = format!("{HEADER}{header}\n{BASE}");
     // Writing to a String can't fail.
-    let mut read = |path: &str| writeln!(text, "path \"{path}\" {{ capabilities = [\"read\"] }}");
+    let mut may = |path: &str, what: &str| writeln!(text, "path \"{path}\" {{ capabilities = [{what}] }}");
     for path in values {
-        let _ = read(&path.data());
-        let _ = read(&path.metadata());
+        let _ = may(&path.data(), "\"read\"");
+        let _ = may(&path.metadata(), "\"read\"");
     }
-    for path in paths {
-        let _ = read(path.as_str());
+    for (path, methods) in paths {
+        let capabilities = methods.iter().map(|method| match method {
+            PathMethod::Get => "\"read\"",
+            PathMethod::Post => "\"update\"",
+        });
+        let _ = may(path.as_str(), &capabilities.collect::<Vec<_>>().join(", "));
     }
-    for path in paths {
+    for path in paths.keys() {
         for verb in ["renew", "revoke"] {
             let _ = writeln!(
                 text,
@@ -162,8 +171,15 @@ mod tests {
             mount: "kv".into(),
             path: "keystead/production/global/all/hubspot".into(),
         };
-        let path = ApiPath::parse("database/creds/shop").unwrap();
-        let text = workload("whose", &[values], &[path]);
+        let path = |text, methods: &[PathMethod]| {
+            let path = ApiPath::parse(text).unwrap();
+            (path, methods.iter().copied().collect())
+        };
+        let paths = [
+            path("database/creds/shop", &[PathMethod::Get]),
+            path("pki/issue/shop", &[PathMethod::Post]),
+        ];
+        let text = workload("whose", &[values], &paths.into());
         let own = text.strip_prefix(&format!("{HEADER}whose\n{BASE}")).unwrap();
         let lease = r#"{ capabilities = ["update"] denied_parameters = { "lease_id" = [] } }"#;
         assert_eq!(
@@ -172,8 +188,11 @@ mod tests {
                 r#"path "kv/data/keystead/production/global/all/hubspot" { capabilities = ["read"] }"#,
                 r#"path "kv/metadata/keystead/production/global/all/hubspot" { capabilities = ["read"] }"#,
                 r#"path "database/creds/shop" { capabilities = ["read"] }"#,
+                r#"path "pki/issue/shop" { capabilities = ["update"] }"#,
                 &format!(r#"path "sys/leases/renew/database/creds/shop/+" {lease}"#),
                 &format!(r#"path "sys/leases/revoke/database/creds/shop/+" {lease}"#),
+                &format!(r#"path "sys/leases/renew/pki/issue/shop/+" {lease}"#),
+                &format!(r#"path "sys/leases/revoke/pki/issue/shop/+" {lease}"#),
             ]
         );
     }

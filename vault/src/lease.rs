@@ -5,7 +5,7 @@ use crate::client::{Client, Method};
 use crate::error::{Error, Request};
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// How long what was read is good.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -19,7 +19,7 @@ pub enum Term {
 /// A lease, by which Vault keeps alive what it made.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Lease {
-    /// Its name. It begins with the path that made it.
+    /// Its name, which begins with the path that made it; empty where nothing has to be ended.
     pub id: String,
     /// Its life from the answer on.
     pub life: Duration,
@@ -43,6 +43,18 @@ pub async fn renew(client: &Client, id: &str) -> Result<Duration, Error> {
 /// Ends a lease, and takes back what it stands for.
 pub async fn revoke(client: &Client, id: &str) -> Result<(), Error> {
     client.write(&format!("sys/leases/revoke/{id}"), &json!({})).await
+}
+
+/// How long a certificate lives, which needs no lease to end. Source: the `expiration` that Vault's `pki` engine
+/// answers, in seconds since 1970.
+pub(crate) fn expiry(data: &Map<String, Value>) -> Option<Term> {
+    let end = Duration::from_secs(data.get("expiration")?.as_u64()?);
+    let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+    Some(Term::Lease(Lease {
+        id: String::new(),
+        life: end.saturating_sub(now),
+        renewable: false,
+    }))
 }
 
 /// When Vault changes these values, if it says so: static roles of the database engine do.

@@ -13,7 +13,7 @@ use crate::sensitive::Sensitive;
 use futures::stream::{Stream, StreamExt as _, TryStreamExt as _};
 use keystead_crds::scope::Level;
 use keystead_crds::sidecar::SecretSource;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -154,6 +154,9 @@ pub fn sources<'a>(
             SecretSource::Database(at) => {
                 sources.push(Source::of(secret.clone(), &ApiPath::parse(&at.path)?));
             }
+            SecretSource::Made(at) => {
+                sources.push(Source::of(secret.clone(), &ApiPath::parse(&at.path)?));
+            }
         }
     }
     Ok(sources)
@@ -243,7 +246,12 @@ pub fn resolve(layers: Vec<Layer>) -> Secrets {
 }
 
 async fn read(client: &Client, source: &Source) -> Result<Option<Found>, Error> {
-    let answer = match client.call(Method::Get, &source.path, None).await {
+    let made = match &source.secret {
+        SecretSource::Made(made) => Some(json!(made.parameters)),
+        _ => None,
+    };
+    let method = if made.is_some() { Method::Post } else { Method::Get };
+    let answer = match client.call(method, &source.path, made.as_ref()).await {
         Ok(answer) => answer,
         Err(error) if error.is_not_found() => return Ok(None),
         Err(error) => return Err(error),
@@ -251,7 +259,11 @@ async fn read(client: &Client, source: &Source) -> Result<Option<Found>, Error> 
     let data: Option<Map<String, Value>> = answer.data;
     let Some(mut data) = data else { return Ok(None) };
     if source.origin == Origin::Path && !is_versioned(&data) {
-        let term = answer.lease.map(Term::Lease).or_else(|| lease::rotation(&data));
+        let term = answer
+            .lease
+            .map(Term::Lease)
+            .or_else(|| lease::rotation(&data))
+            .or_else(|| made.and_then(|_| lease::expiry(&data)));
         let mut values = texts(data);
         if let SecretSource::Database(at) = &source.secret {
             database::complete(&mut values, at);

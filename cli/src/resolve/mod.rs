@@ -143,8 +143,8 @@ async fn read(
     scopes: &[ScopeName],
 ) -> anyhow::Result<Vec<Layer>> {
     let asked = bound.config.secrets.iter().map(|secret| &secret.from);
-    // To read it would make a user.
-    let asked = asked.filter(|from| !matches!(from, SecretSource::Database(_)));
+    // To ask for these would make something.
+    let asked = asked.filter(|from| !matches!(from, SecretSource::Database(_) | SecretSource::Made(_)));
     let sources = sources(&provider::kv_base(provider), scopes, asked)?;
     let client = vault::log_in(&view.vault, &view.client, provider).await?;
     let read = progress::during("reading values in Vault", read_all(&client, sources)).await;

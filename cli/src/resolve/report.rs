@@ -5,7 +5,7 @@ use super::settings::{self, Defaults, Told};
 use super::subject::Subject;
 use keystead_compile::kinds::pod::PodSecrets;
 use keystead_crds::Level;
-use keystead_crds::sidecar::{Config, DatabaseSource, SecretConfig, SecretSource, TemplateConfig};
+use keystead_crds::sidecar::{Config, SecretConfig, SecretSource, TemplateConfig};
 use keystead_vault::Sensitive;
 use keystead_vault::resolve::{self, Layer, Missing, Origin, Resolved, ScopeName, Secrets};
 use serde::Serialize;
@@ -152,11 +152,8 @@ fn holders(layers: &[Layer]) -> Holders {
 
 /// The keys of a secret that the pod is shown.
 fn values(bound: &PodSecrets, asked: &SecretConfig, secrets: &Secrets, holders: &Holders) -> Vec<Shown> {
-    if let SecretSource::Database(at) = &asked.from {
-        return database(bound, asked, at);
-    }
     let Some(found) = secrets.get(&asked.from) else {
-        return Vec::new();
+        return made(bound, asked);
     };
     let shown = found
         .keys
@@ -189,32 +186,51 @@ fn values(bound: &PodSecrets, asked: &SecretConfig, secrets: &Secrets, holders: 
     shown.map(value).collect()
 }
 
-/// What is known of a database's user before there is one.
-fn database(bound: &PodSecrets, asked: &SecretConfig, at: &DatabaseSource) -> Vec<Shown> {
-    let made = || "(from Vault)".to_owned();
-    let keys = [
-        ("database", at.database.clone()),
-        ("host", Some(at.host.clone())),
-        ("password", Some(made())),
-        ("port", Some(at.port.to_string())),
-        ("url", Some(made())),
-        ("username", Some(made())),
-    ];
-    let shown = keys.into_iter().filter_map(|(key, value)| Some((key, value?)));
-    let shown = shown.filter(|(key, _)| asked.keys.is_empty() || asked.keys.iter().any(|asked| asked == key));
-    let value = |(key, value): (&str, String)| Shown {
+/// What is known of something before Vault makes it for the pod.
+fn made(bound: &PodSecrets, asked: &SecretConfig) -> Vec<Shown> {
+    let from_vault = || "(from Vault)".to_owned();
+    let (path, why, known) = match &asked.from {
+        SecretSource::Database(at) => {
+            let known = [
+                ("database", at.database.clone()),
+                ("host", Some(at.host.clone())),
+                ("password", Some(from_vault())),
+                ("port", Some(at.port.to_string())),
+                ("url", Some(from_vault())),
+                ("username", Some(from_vault())),
+            ];
+            let known = known
+                .into_iter()
+                .filter_map(|(key, value)| Some((key.to_owned(), value?)));
+            let why = format!("each pod asks DatabaseRole {} for its own", at.role);
+            (&at.path, why, known.collect())
+        }
+        SecretSource::Made(at) => {
+            let keys = asked_for(&bound.config, asked);
+            let known: Vec<_> = keys
+                .into_iter()
+                .map(|key| (key.to_owned(), from_vault()))
+                .collect();
+            (&at.path, "each pod asks for its own".to_owned(), known)
+        }
+        SecretSource::Service(_) | SecretSource::Path(_) => return Vec::new(),
+    };
+    let known = known
+        .into_iter()
+        .filter(|(key, _)| asked.keys.is_empty() || asked.keys.contains(key));
+    let value = |(key, value): (String, String)| Shown {
         secret: asked.name.clone(),
-        key: key.to_owned(),
         value,
-        from: at.path.clone(),
+        from: path.clone(),
         version: None,
-        why: format!("each pod asks DatabaseRole {} for its own", at.role),
+        why: why.clone(),
         not_in: Vec::new(),
         overrides: Vec::new(),
-        files: files(bound, asked, key),
-        env: variables(&bound.config, asked, key),
+        files: files(bound, asked, &key),
+        env: variables(&bound.config, asked, &key),
+        key,
     };
-    shown.map(value).collect()
+    known.map(value).collect()
 }
 
 fn scope(origin: &Origin) -> Option<&ScopeName> {
@@ -228,6 +244,7 @@ fn from(asked: &SecretConfig, origin: &Origin) -> String {
     match (origin, &asked.from) {
         (Origin::Scope(scope), _) => scope.to_string(),
         (Origin::Path, SecretSource::Database(at)) => at.path.clone(),
+        (Origin::Path, SecretSource::Made(at)) => at.path.clone(),
         (Origin::Path, SecretSource::Path(place) | SecretSource::Service(place)) => place.clone(),
     }
 }
@@ -275,12 +292,19 @@ fn lacks(config: &Config, asked: &SecretConfig, secrets: &Secrets) -> Vec<Lack> 
         problem: Missing::new(secrets, asked, key).to_string(),
         optional: asked.optional,
     };
-    if matches!(asked.from, SecretSource::Database(_)) {
+    if matches!(asked.from, SecretSource::Database(_) | SecretSource::Made(_)) {
         return Vec::new();
     }
     let Some(found) = found.filter(|found| !found.keys.is_empty()) else {
         return vec![lack(None)];
     };
+    let mut keys = asked_for(config, asked);
+    keys.retain(|key| !found.keys.contains_key(*key));
+    keys.into_iter().map(|key| lack(Some(key))).collect()
+}
+
+/// The keys of a secret that are asked for by name: by itself, by files, by variables.
+fn asked_for<'a>(config: &'a Config, asked: &'a SecretConfig) -> BTreeSet<&'a str> {
     let files = config
         .files
         .iter()
@@ -289,8 +313,7 @@ fn lacks(config: &Config, asked: &SecretConfig, secrets: &Secrets) -> Vec<Lack> 
     let mut keys: BTreeSet<&str> = asked.keys.iter().map(String::as_str).collect();
     keys.extend(files.filter_map(|file| file.key.as_deref()));
     keys.extend(env.map(|variable| variable.key.as_str()));
-    keys.retain(|key| !found.keys.contains_key(*key));
-    keys.into_iter().map(|key| lack(Some(key))).collect()
+    keys
 }
 
 fn names<'a>(scopes: impl IntoIterator<Item = &'a ScopeName>) -> Vec<String> {

@@ -17,7 +17,7 @@ pub use template::{check_sources, config_maps, wanted};
 use super::database::role;
 use super::{defaults, provider, scope};
 use crate::{Key, Problem, World};
-use keystead_crds::binding::BoundSecret;
+use keystead_crds::binding::{BoundSecret, PathMethod};
 use keystead_crds::condition::Reason;
 use keystead_crds::names::{is_dns_label, is_dns_subdomain};
 use keystead_crds::provider::WorkloadMethod;
@@ -25,7 +25,7 @@ use keystead_crds::{Level, SecretBinding, SecretProvider};
 use keystead_vault::hcl;
 use keystead_vault::name::Letter;
 use keystead_vault::object::{AuthRole, Object, Policy, RoleMethod};
-use keystead_vault::path::{ApiPath, KvPath};
+use keystead_vault::path::KvPath;
 use kube::ResourceExt as _;
 use path::permitted;
 use std::collections::BTreeSet;
@@ -92,7 +92,7 @@ pub fn check_paths(
 ) -> Result<(), Problem> {
     for secret in &binding.spec.secrets {
         let Some(text) = &secret.path else { continue };
-        permitted(world, provider, &key.namespace, text).map_err(|problem| {
+        permitted(world, provider, &key.namespace, text, secret.method).map_err(|problem| {
             let message = format!("spec.secrets[{}].path: {}", secret.name, problem.message);
             Problem::new(problem.reason, message)
         })?;
@@ -147,14 +147,21 @@ pub fn compile(world: &World, account: &Account) -> Result<Option<[Object; 2]>, 
     let services = secrets.iter().filter_map(|secret| secret.service.as_ref());
     let services: BTreeSet<&String> = services.filter(|service| is_dns_label(service)).collect();
     // One that the binding may not name is not granted, whatever else the binding gives.
-    let existing = secrets.iter().filter_map(|secret| secret.path.as_deref());
-    let existing = existing.filter_map(|text| permitted(world, provider, &account.namespace, text).ok());
+    let existing = secrets.iter().filter_map(|secret| {
+        let text = secret.path.as_deref()?;
+        let path = permitted(world, provider, &account.namespace, text, secret.method).ok()?;
+        Some((path, secret.method))
+    });
     let roles = secrets
         .iter()
         .filter_map(|secret| secret.database_role.as_deref());
     let roles = roles.filter_map(|name| role::granted(world, provider, &account.namespace, name).ok());
-    let existing: BTreeSet<ApiPath> = existing.chain(roles).collect();
-    if services.is_empty() && existing.is_empty() {
+    let roles = roles.map(|path| (path, PathMethod::Get));
+    let mut reached = hcl::Paths::new();
+    for (path, method) in existing.chain(roles) {
+        reached.entry(path).or_default().insert(method);
+    }
+    if services.is_empty() && reached.is_empty() {
         return Ok(None);
     }
     let mut paths = BTreeSet::new();
@@ -175,8 +182,7 @@ pub fn compile(world: &World, account: &Account) -> Result<Option<[Object; 2]>, 
         "cluster {}, provider {}, service account {}/{}. Do not edit: it is compiled from SecretBindings.",
         world.cluster, account.provider, account.namespace, account.name
     );
-    let (paths, existing) = (Vec::from_iter(paths), Vec::from_iter(existing));
-    policy.text = hcl::workload(&header, &paths, &existing);
+    policy.text = hcl::workload(&header, &Vec::from_iter(paths), &reached);
     Ok(Some([Object::Policy(policy), role]))
 }
 

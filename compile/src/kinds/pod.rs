@@ -11,12 +11,12 @@ use super::defaults::{Effective, effective};
 use super::{provider, scope};
 use crate::world::matches;
 use crate::{Key, Problem, World};
-use keystead_crds::binding::{BoundSecret, FileSpec};
+use keystead_crds::binding::{BoundSecret, FileSpec, PathMethod};
 use keystead_crds::condition::Reason;
 use keystead_crds::provider::WorkloadMethod;
 use keystead_crds::sidecar::{
-    CONFIG_VERSION, Config, EnvConfig, FileConfig, OnChange, ScopeConfig, SecretConfig, SecretSource,
-    TemplateConfig, VaultConfig,
+    CONFIG_VERSION, Config, EnvConfig, FileConfig, MadeSource, OnChange, ScopeConfig, SecretConfig,
+    SecretSource, TemplateConfig, VaultConfig,
 };
 use keystead_crds::{Level, SecretBinding, SecretProvider};
 use keystead_vault::name::Letter;
@@ -201,7 +201,12 @@ fn secrets(
             let name = unique(key, &asked.name);
             secrets.push(match &asked.database_role {
                 Some(role) => SecretConfig {
-                    from: SecretSource::Database(role::source(world, provider, &key.namespace, role)?),
+                    from: SecretSource::Database(Box::new(role::source(
+                        world,
+                        provider,
+                        &key.namespace,
+                        role,
+                    )?)),
                     ..stored(name, asked)
                 },
                 None => stored(name, asked),
@@ -232,9 +237,13 @@ pub(super) fn stored(name: String, secret: &BoundSecret) -> SecretConfig {
     let overlap = secret.overlap.map(std::time::Duration::from);
     SecretConfig {
         name,
-        from: match (&secret.service, &secret.path) {
+        from: match (&secret.service, secret.path.clone().unwrap_or_default()) {
             (Some(service), _) => SecretSource::Service(service.clone()),
-            (None, path) => SecretSource::Path(path.clone().unwrap_or_default()),
+            (None, path) if secret.method == PathMethod::Post => SecretSource::Made(Box::new(MadeSource {
+                path,
+                parameters: secret.parameters.clone(),
+            })),
+            (None, path) => SecretSource::Path(path),
         },
         keys: secret.keys.clone(),
         optional: secret.optional,

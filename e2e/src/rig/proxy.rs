@@ -144,7 +144,7 @@ fn respond(mut client: TcpStream, status: &str, body: &Value) -> io::Result<()> 
 }
 
 /// Listens inside the bed.
-pub(super) fn listen(
+pub(crate) fn listen(
     stage: &Stage,
     handle: impl Fn(TcpStream) -> io::Result<()> + Send + Sync + 'static,
 ) -> Result<SocketAddr> {

@@ -1,15 +1,18 @@
 //! Users of a real PostgreSQL that come and go, and passwords that change: sidecars' programs with an
 //! OpenBao of the test's own, which may be paused and started again.
 
+mod certificates;
 mod logins;
 mod lost;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use keystead_vault::hcl;
+use keystead_crds::binding::PathMethod;
+use keystead_vault::hcl::{self, Paths};
 use keystead_vault::path::ApiPath;
 use serde_json::{Value, json};
 
@@ -35,6 +38,10 @@ pub(super) fn tests() -> Vec<Test> {
         Test::on_databases(
             "leases: through ten rotations no login of a dynamic user fails, and those of a static one within a second work again",
             logins::undisturbed,
+        ),
+        Test::on_databases(
+            "leases: a TLS server reloads its certificate at two thirds of its life, and no connection fails",
+            certificates::reloaded,
         ),
         Test::on_databases(
             "leases: nor with the server paused for 20 s and started again",
@@ -125,7 +132,12 @@ impl World<'_> {
 
         let names = roles.iter().map(|role| format!("database/creds/{}", role.name));
         let paths = names.chain(["database/static-creds/fixed".to_owned()]);
-        let paths: Result<Vec<ApiPath>, _> = paths.map(|path| ApiPath::parse(&path)).collect();
+        let by = |path: &str, method| {
+            let path = ApiPath::parse(path)?;
+            Ok((path, BTreeSet::from([method])))
+        };
+        let paths = paths.map(|path| by(&path, PathMethod::Get));
+        let paths: Result<Paths> = paths.chain([by("pki/issue/web", PathMethod::Post)]).collect();
         let role = rig.role(&format!("{}-shop", rig.id), "web");
         let policy = hcl::workload("a test's", &[], &paths?);
         server.write(&format!("sys/policies/acl/{role}"), &json!({"policy": policy}))?;
@@ -162,7 +174,7 @@ impl World<'_> {
         let sidecar = Sidecar {
             world: self,
             folder: self.rig.path(name),
-            config: self.config(paths)?.to_string(),
+            config: self.config(paths).to_string(),
         };
         for folder in ["files", "private", "token"] {
             fs::create_dir_all(sidecar.folder.join(folder))?;
@@ -174,7 +186,7 @@ impl World<'_> {
         Ok(sidecar)
     }
 
-    fn config(&self, paths: &[&str]) -> Result<Value> {
+    fn config(&self, paths: &[&str]) -> Value {
         let at = self.postgres.server;
         let secret = |path: &&str| {
             json!({"name": path, "from": {"database": {
@@ -183,7 +195,7 @@ impl World<'_> {
             }}})
         };
         let file = |path: &&str| json!({"path": format!("{path}.json"), "format": "Json", "secret": path});
-        Ok(json!({
+        json!({
             "version": 1,
             "vault": {
                 "address": self.server.address,
@@ -198,7 +210,7 @@ impl World<'_> {
             "files": paths.iter().map(file).collect::<Vec<_>>(),
             "fileMode": 0o440,
             "refreshMillis": 60_000,
-        }))
+        })
     }
 }
 

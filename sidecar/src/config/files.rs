@@ -3,6 +3,7 @@
 use super::secrets::check_secret;
 use super::{Error, field};
 use crate::files::{FilePath, PathError};
+use crate::render::pem::Part;
 use keystead_crds::binding::FileFormat;
 use keystead_crds::sidecar::{Config, FileConfig, OnChange, SecretConfig, TemplateConfig};
 use std::collections::{BTreeMap, BTreeSet};
@@ -64,6 +65,8 @@ pub enum Listing {
     Dotenv,
     /// A JSON object.
     Json,
+    /// A part of a certificate.
+    Pem(Part),
     /// For Java.
     Properties,
     /// A YAML mapping.
@@ -115,6 +118,9 @@ fn content(
         ..
     } = file.clone();
     let listing = match format {
+        FileFormat::Authority => Some(Listing::Pem(Part::Authority)),
+        FileFormat::Certificate => Some(Listing::Pem(Part::Certificate)),
+        FileFormat::PrivateKey => Some(Listing::Pem(Part::PrivateKey)),
         FileFormat::Dotenv => Some(Listing::Dotenv),
         FileFormat::Json => Some(Listing::Json),
         FileFormat::Properties => Some(Listing::Properties),

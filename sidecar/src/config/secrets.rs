@@ -18,6 +18,7 @@ pub(super) fn secrets(config: &Config) -> Result<BTreeMap<String, SecretConfig>,
             SecretSource::Service(service) => check_segment(&place("from"), service)?,
             SecretSource::Path(path) => drop(api_path(&place("from"), path)?),
             SecretSource::Database(at) => drop(api_path(&place("from.path"), &at.path)?),
+            SecretSource::Made(at) => drop(api_path(&place("from.path"), &at.path)?),
         }
         if secrets.insert(secret.name.clone(), secret.clone()).is_some() {
             return Err(field(

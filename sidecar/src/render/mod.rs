@@ -2,6 +2,7 @@
 
 pub mod dotenv;
 pub mod json;
+pub mod pem;
 pub mod properties;
 pub mod raw;
 mod template;
@@ -128,6 +129,10 @@ impl<'a> View<'a> {
         Ok(Some(match listing {
             Listing::Dotenv => dotenv::render(&asked.from, keys)?,
             Listing::Json => json::render(keys),
+            Listing::Pem(part) => {
+                let missing = |key| Missing::new(self.secrets, asked, Some(key));
+                pem::render(part, keys).map_err(missing)?
+            }
             Listing::Properties => properties::render(keys),
             Listing::Yaml => yaml::render(keys),
         }))

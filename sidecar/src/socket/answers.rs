@@ -92,13 +92,17 @@ impl Answers {
         *self.0.secrets.lock().unwrap_or_else(PoisonError::into_inner) = Some(secrets);
     }
 
-    /// A user of a database is asked for by the path that Vault gives it at.
-    fn database(&self, asked: &SecretSource) -> Option<SecretSource> {
-        let SecretSource::Path(path) = asked else {
+    /// What Vault makes for the pod is asked for by its path, too.
+    fn made(&self, asked: &SecretSource) -> Option<SecretSource> {
+        let SecretSource::Path(asked) = asked else {
             return None;
         };
         let mut known = self.0.shown.keys();
-        let found = known.find(|source| matches!(source, SecretSource::Database(at) if at.path == *path));
+        let found = known.find(|source| match source {
+            SecretSource::Database(at) => at.path == *asked,
+            SecretSource::Made(at) => at.path == *asked,
+            SecretSource::Service(_) | SecretSource::Path(_) => false,
+        });
         found.cloned()
     }
 
@@ -149,7 +153,7 @@ impl Answers {
 
     fn one(&self, secrets: &Secrets, rest: &str) -> Result<Bytes, Problem> {
         let (source, key) = parse(rest).ok_or_else(elsewhere)?;
-        let source = self.database(&source).unwrap_or(source);
+        let source = self.made(&source).unwrap_or(source);
         if !self.shows(&source, &key) {
             let name = source.name();
             return Err(not_found(format!("no SecretBinding shows this pod {name}/{key}")));
@@ -212,6 +216,7 @@ fn item<'a>(source: &'a SecretSource, key: &'a str, found: &'a Resolved) -> Item
     let (service, path, database_role) = match source {
         SecretSource::Service(service) => (Some(service.as_str()), None, None),
         SecretSource::Path(path) => (None, Some(path.as_str()), None),
+        SecretSource::Made(at) => (None, Some(at.path.as_str()), None),
         SecretSource::Database(at) => (None, Some(at.path.as_str()), Some(at.role.as_str())),
     };
     let scope = match &found.origin {

@@ -15,8 +15,9 @@ use tokio::time::Instant;
 /// A lease is renewed at the latest after this time: a renewal is what notices that it was revoked, or that
 /// its user was dropped.
 const WATCH: Duration = Duration::from_secs(25);
-/// How long before its end a lease is replaced, as a part of its life. Until then a renewal may make it live on.
-const LEAD: f64 = 1.0 / 3.0;
+/// How long before its end a lease is replaced, as a part of its life: a third, or a little more, so that what
+/// came together does not go together. Until then a renewal may make it live on.
+const LEAD: (f64, f64) = (1.0 / 3.0, 0.03);
 /// Between tries, while a credential can't be renewed or replaced.
 const TRYING: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(10));
 /// How often a password is read that Vault is about to change: until that is seen, the old one is shown.
@@ -46,6 +47,8 @@ pub(super) enum Hold {
         end: Instant,
         /// When it is renewed.
         renew: Instant,
+        /// How long before its end it is replaced.
+        lead: Duration,
         /// Whether another is needed at once, because it is gone or ends with its token.
         lost: bool,
     },
@@ -90,6 +93,7 @@ impl Credential {
             Term::Lease(lease) => Hold::Lease {
                 end: now + lease.life,
                 renew: renewal(lease.life, now),
+                lead: lease.life.mul_f64(LEAD.0 + LEAD.1 * fastrand::f64()),
                 lost: false,
                 lease,
             },
@@ -105,11 +109,13 @@ impl Credential {
         }
     }
 
-    /// Of a lease that may have ended since it was seen last: it is renewed before it is used.
-    pub(super) fn resumed(values: Values, lease: Lease, now: Instant) -> Self {
+    /// Of a lease that was to end then, and may have ended before: it is renewed before it is used.
+    pub(super) fn resumed(values: Values, lease: Lease, ends: Instant, now: Instant) -> Self {
         let mut new = Self::new(values, Term::Lease(lease), now);
-        if let Hold::Lease { renew, .. } = &mut new.hold {
-            *renew = now;
+        match &mut new.hold {
+            Hold::Lease { lease, renew, .. } if lease.renewable => *renew = now,
+            Hold::Lease { end, .. } => *end = ends,
+            Hold::Rotates { .. } => {}
         }
         new
     }
@@ -119,9 +125,13 @@ impl Credential {
         let (at, due) = match &self.hold {
             Hold::Lease { lost: true, .. } => (self.not_before, Due::Replace),
             Hold::Lease {
-                lease, end, renew, ..
+                lease,
+                end,
+                renew,
+                lead,
+                ..
             } => {
-                let replace = *end - lease.life.mul_f64(LEAD).min(lease.life);
+                let replace = end.checked_sub(*lead).unwrap_or(*end);
                 if lease.renewable && *renew < replace {
                     (*renew, Due::Renew)
                 } else {
@@ -154,7 +164,7 @@ impl Credential {
 /// When a lease of such a life is renewed: at two thirds, a little sooner or later than others.
 fn renewal(left: Duration, now: Instant) -> Instant {
     let at = left.mul_f64(2.0 / 3.0).min(WATCH);
-    now + at.mul_f64(0.8 + 0.19 * fastrand::f64())
+    now + at.mul_f64(0.8 + 0.15 * fastrand::f64())
 }
 
 // === impl Held ===
@@ -230,6 +240,9 @@ impl Held {
         let Some(Hold::Lease { lease, .. }) = self.credentials.remove(source).map(|found| found.hold) else {
             return;
         };
+        if lease.id.is_empty() {
+            return;
+        }
         self.retiring.push(Retiring {
             id: lease.id,
             overlap: self.overlaps.get(source).copied().unwrap_or_default(),

@@ -58,6 +58,8 @@ struct ReadCredential {
     values: Values,
     id: String,
     life: Duration,
+    /// Since the machine's start.
+    end: Duration,
     renewable: bool,
 }
 
@@ -92,6 +94,7 @@ struct WrittenCredential<'a> {
     values: BTreeMap<&'a str, &'a str>,
     id: &'a str,
     life: Duration,
+    end: Duration,
     renewable: bool,
 }
 
@@ -116,7 +119,8 @@ impl Store {
                 life: found.life,
                 renewable: found.renewable,
             };
-            (found.source, Credential::resumed(found.values, lease, now))
+            let end = now + found.end.saturating_sub(boot);
+            (found.source, Credential::resumed(found.values, lease, end, now))
         });
         let retiring = read.retiring.into_iter().map(|ending| Retiring {
             id: ending.id,
@@ -142,7 +146,7 @@ impl Store {
     ) -> Result<(), Error> {
         let (now, boot) = (Instant::now(), since_boot());
         let credentials = held.credentials.iter().filter_map(|(source, found)| {
-            let Hold::Lease { lease, .. } = &found.hold else {
+            let Hold::Lease { lease, end, .. } = &found.hold else {
                 return None;
             };
             let values = found.values.iter();
@@ -153,6 +157,7 @@ impl Store {
                     .collect(),
                 id: &lease.id,
                 life: lease.life,
+                end: boot + end.saturating_duration_since(now),
                 renewable: lease.renewable,
             })
         });

@@ -97,7 +97,7 @@ mod tests {
         let paths: Vec<KvPath> = services.iter().map(path).collect();
         Policy {
             name: "keystead.c1.p.s.shop.web".into(),
-            text: hcl::workload("cluster c1", &paths, &[]),
+            text: hcl::workload("cluster c1", &paths, &hcl::Paths::new()),
         }
     }
 

@@ -78,6 +78,8 @@ impl fmt::Display for Missing {
                     None => Ok(()),
                 }
             }
+            (SecretSource::Made(at), Some(key)) => write!(f, "the answer of {} has no {key}", at.path),
+            (SecretSource::Made(at), None) => write!(f, "nothing at {} in Vault", at.path),
             (SecretSource::Database(at), Some(key)) => {
                 write!(f, "a credential of DatabaseRole {} has no {key}", at.role)
             }

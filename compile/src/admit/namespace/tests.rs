@@ -22,6 +22,7 @@ fn shared() -> World {
     provider.spec.allowed_paths = vec![AllowedPath {
         prefix: "secret/data/team-a".into(),
         namespaces: selector("team", "a"),
+        methods: Vec::new(),
     }];
     world(
         [provider],

@@ -22,6 +22,7 @@ fn with_paths(prefixes: &[&str]) -> SecretProvider {
         .map(|prefix| AllowedPath {
             prefix: (*prefix).to_owned(),
             namespaces: <_>::default(),
+            methods: Vec::new(),
         })
         .collect();
     provider

@@ -3,6 +3,7 @@
 use crate::kinds::provider;
 use crate::{Problem, World};
 use keystead_crds::SecretProvider;
+use keystead_crds::binding::PathMethod;
 use keystead_crds::condition::Reason;
 use keystead_vault::path::ApiPath;
 use kube::ResourceExt as _;
@@ -13,6 +14,7 @@ pub(super) fn permitted(
     provider: &SecretProvider,
     namespace: &str,
     text: &str,
+    method: PathMethod,
 ) -> Result<ApiPath, Problem> {
     let path = ApiPath::parse(text).map_err(|error| Problem::new(Reason::Invalid, error.to_string()))?;
     if let Some(keeper) = provider::keeper(world, provider, path.as_str()) {
@@ -24,10 +26,23 @@ pub(super) fn permitted(
             ),
         ));
     }
-    let mut allowed = provider.spec.allowed_paths.iter();
-    if allowed.any(|allowed| path.is_within(&allowed.prefix) && world.selects(&allowed.namespaces, namespace))
-    {
+    let allowed = provider.spec.allowed_paths.iter();
+    let mut allowed = allowed
+        .filter(|allowed| path.is_within(&allowed.prefix) && world.selects(&allowed.namespaces, namespace))
+        .peekable();
+    let is_open = allowed.peek().is_some();
+    if allowed.any(|allowed| allowed.allows(method)) {
         return Ok(path);
+    }
+    if is_open {
+        return Err(Problem::new(
+            Reason::NotPermitted,
+            format!(
+                "SecretProvider {} does not open {path} to namespace {namespace} by method {method:?}: the entry of its \
+                 spec.allowedPaths needs {method:?} among its methods",
+                provider.name_any()
+            ),
+        ));
     }
     Err(Problem::new(
         Reason::NotPermitted,

@@ -174,7 +174,7 @@ pub(super) async fn objects(corner: Corner) -> Result<()> {
             .collect();
         Object::Policy(Policy {
             name: name.clone(),
-            text: hcl::workload("a test", &paths, &[]),
+            text: hcl::workload("a test", &paths, &hcl::Paths::new()),
         })
     };
     let role = |audience: &str| {

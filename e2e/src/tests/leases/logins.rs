@@ -5,9 +5,10 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail, ensure};
+use tokio::time::Instant;
 
 use super::{Life, Sidecar, World, run, user};
 use crate::rig::database::Postgres;
@@ -105,7 +106,7 @@ fn log_in(
             }
             anyhow::Ok(())
         });
-        let waited = meanwhile().and_then(|()| {
+        let outcome = meanwhile().and_then(|()| {
             wait::until("all rotations are seen", LONG, Some(&sidecars[0].log()), || {
                 ensure!(!logins.is_finished(), "logins have ended");
                 let seen = lock(&seen);
@@ -114,7 +115,7 @@ fn log_in(
         });
         over.store(true, Ordering::Relaxed);
         let logins = logins.join().map_err(|_| anyhow!("who logs in has died"))?;
-        logins.and(waited)
+        logins.and(outcome)
     })?;
     Ok(seen.into_inner().unwrap_or_else(PoisonError::into_inner))
 }

@@ -4,6 +4,7 @@
 use std::fs;
 
 use anyhow::{Context, Result, ensure};
+use keystead_crds::binding::PathMethod;
 use keystead_vault::hcl;
 use keystead_vault::path::ApiPath;
 
@@ -14,7 +15,11 @@ pub(super) fn of_granted_paths(stage: &Stage) -> Result<()> {
     rig::run(stage, "lease", Method::Kubernetes, |rig| {
         let engine = Engine::mount(rig)?;
         let [mine, other] = ["mine", "other"].map(|role| format!("{}/creds/{role}", engine.path));
-        let policy = hcl::workload("a test", &[], &[ApiPath::parse(&mine)?]);
+        let policy = hcl::workload(
+            "a test",
+            &[],
+            &hcl::Paths::from([(ApiPath::parse(&mine)?, [PathMethod::Get].into())]),
+        );
         // This engine wants an `update` for what others give to who reads.
         let makes =
             [&mine, &other].map(|path| format!("path \"{path}\" {{ capabilities = [\"update\"] }}\n"));

@@ -1,5 +1,6 @@
 use super::*;
 use crate::fixtures::{provider, world};
+use keystead_vault::hcl::Paths;
 use proptest::prelude::*;
 use serde_json::json;
 use std::sync::Arc;
@@ -21,12 +22,53 @@ fn opened() -> World {
 }
 
 fn asked(world: &World, namespace: &str, path: &str) -> Result<ApiPath, Problem> {
-    permitted(world, world.provider("p").unwrap(), namespace, path)
+    permitted(
+        world,
+        world.provider("p").unwrap(),
+        namespace,
+        path,
+        PathMethod::Get,
+    )
 }
 
 fn refused(world: &World, namespace: &str, path: &str) -> (Reason, String) {
     let problem = asked(world, namespace, path).expect_err(path);
     (problem.reason, problem.message)
+}
+
+#[test]
+fn a_method_is_opened_by_its_name() {
+    let mut world = opened();
+    let mut provider = provider("p");
+    provider.spec.allowed_paths = serde_json::from_value(json!([
+        {"prefix": "pki/issue/web", "namespaces": {}, "methods": ["Post"]},
+        {"prefix": "both", "namespaces": {}, "methods": ["Get", "Post"]},
+        {"prefix": "secret/data/app", "namespaces": {}},
+    ]))
+    .unwrap();
+    world.set_provider("p", Some(Arc::new(provider)));
+    let may = |path, method| {
+        let asked = permitted(&world, world.provider("p").unwrap(), "shop", path, method);
+        asked.map_or_else(|problem| problem.message, |path| path.to_string())
+    };
+    for (path, method) in [
+        ("pki/issue/web", PathMethod::Post),
+        ("both/a", PathMethod::Get),
+        ("both/a", PathMethod::Post),
+        ("secret/data/app", PathMethod::Get),
+    ] {
+        assert_eq!(may(path, method), path);
+    }
+    for (path, method) in [
+        ("pki/issue/web", PathMethod::Get),
+        ("secret/data/app", PathMethod::Post),
+    ] {
+        let wanted = format!(
+            "SecretProvider p does not open {path} to namespace shop by method {method:?}: the entry of its \
+             spec.allowedPaths needs {method:?} among its methods"
+        );
+        assert_eq!(may(path, method), wanted);
+    }
 }
 
 #[test]
@@ -145,8 +187,9 @@ proptest! {
         let world = opened();
         if let Ok(path) = asked(&world, "shop", &text) {
             prop_assert_eq!(path.as_str(), text.as_str());
-            let policy = keystead_vault::hcl::workload("x", &[], std::slice::from_ref(&path));
-            let base = keystead_vault::hcl::workload("x", &[], &[]);
+            let one = Paths::from([(path.clone(), [PathMethod::Get].into())]);
+            let policy = keystead_vault::hcl::workload("x", &[], &one);
+            let base = keystead_vault::hcl::workload("x", &[], &Paths::new());
             let granted = policy.strip_prefix(&base).unwrap();
             let (read, leases) = granted.split_once('\n').unwrap();
             prop_assert_eq!(read, format!("path \"{text}\" {{ capabilities = [\"read\"] }}"));
