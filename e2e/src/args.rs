@@ -116,6 +116,8 @@ pub struct Test {
 /// Which benchmark.
 #[derive(Debug, Subcommand)]
 pub enum Bench {
+    /// Leases in the sidecar, beside `bao agent`
+    Leases(BenchProgram),
     /// The operator, as it is in the image, on servers of its own
     Operator(BenchOperator),
     /// Pods on a real node, with Keystead and without

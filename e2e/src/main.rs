@@ -48,6 +48,10 @@ fn run(arguments: Arguments) -> Result<()> {
             interrupt::watch()?;
             tests::test(&options)
         }
+        Command::Bench(Bench::Leases(options)) => {
+            interrupt::watch()?;
+            bench::leases(&options)
+        }
         Command::Bench(Bench::Operator(options)) => {
             interrupt::watch()?;
             bench::operator(&options)

@@ -1,6 +1,7 @@
 //! `cargo e2e bench …`: how fast and how small our programs are, on real servers. Numbers are no
 //! criterion of passing; an object that does not become Ready is.
 
+mod leases;
 mod load;
 mod observe;
 mod operator;
@@ -11,6 +12,7 @@ mod usage;
 mod webhook;
 mod what;
 
+pub use leases::bench as leases;
 pub use operator::bench as operator;
 pub use pod::bench as pod;
 pub use sidecar::bench as sidecar;

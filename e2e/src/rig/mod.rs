@@ -8,6 +8,7 @@ pub(crate) mod chart;
 pub(crate) mod database;
 pub(crate) mod https;
 mod inside;
+pub(crate) mod leases;
 pub(crate) mod manifest;
 pub(crate) mod program;
 pub(crate) mod proxy;

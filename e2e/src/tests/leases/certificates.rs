@@ -15,8 +15,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection};
 use serde_json::json;
 
-use super::{Sidecar, World, run};
 use crate::rig::https::Https;
+use crate::rig::leases::{Sidecar, World, run};
 use crate::rig::proxy::listen;
 use crate::stage::{PATIENCE, Stage};
 use crate::wait;

@@ -10,8 +10,8 @@ use std::time::Duration;
 use anyhow::{Result, anyhow, bail, ensure};
 use tokio::time::Instant;
 
-use super::{Life, Sidecar, World, run, user};
 use crate::rig::database::Postgres;
+use crate::rig::leases::{Life, Sidecar, World, run, user};
 use crate::rig::program::Program;
 use crate::stage::Stage;
 use crate::ui::note;
@@ -41,7 +41,7 @@ struct Seen {
 
 pub(super) fn undisturbed(stage: &Stage) -> Result<()> {
     let role = Life {
-        name: "short",
+        name: "short".to_owned(),
         first: 12,
         longest: 12,
     };
@@ -56,7 +56,7 @@ pub(super) fn undisturbed(stage: &Stage) -> Result<()> {
 pub(super) fn disturbed(stage: &Stage) -> Result<()> {
     // A third of its life is longer than the pause.
     let role = Life {
-        name: "minute",
+        name: "minute".to_owned(),
         first: 75,
         longest: 75,
     };

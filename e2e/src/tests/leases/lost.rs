@@ -4,21 +4,16 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
-use super::{Life, Sidecar, World, run};
+use crate::rig::leases::{Life, Sidecar, World, run};
 use crate::stage::{PATIENCE, Stage};
 use crate::wait;
 
-const HOUR: Life = Life {
-    name: "hour",
-    first: 3600,
-    longest: 86_400,
-};
 const PATH: &str = "creds/hour";
 /// How soon it shows that a credential is gone.
 const NOTICED: Duration = Duration::from_secs(30);
 
 pub(super) fn killed(stage: &Stage) -> Result<()> {
-    run(stage, "killed", &[HOUR], |world| {
+    run(stage, "killed", &[hour()], |world| {
         let sidecar = world.sidecar("pod", &[PATH])?;
         let mut program = sidecar.start()?;
         let first = sidecar.user(PATH)?;
@@ -40,7 +35,7 @@ pub(super) fn killed(stage: &Stage) -> Result<()> {
 }
 
 pub(super) fn noticed(stage: &Stage) -> Result<()> {
-    run(stage, "noticed", &[HOUR], |world| {
+    run(stage, "noticed", &[hour()], |world| {
         let sidecar = world.sidecar("pod", &[PATH])?;
         let mut program = sidecar.start()?;
         let first = sidecar.user(PATH)?;
@@ -56,6 +51,14 @@ pub(super) fn noticed(stage: &Stage) -> Result<()> {
         ensure!(!program.log().contains(&third.1), "the password is in the log");
         Ok(())
     })
+}
+
+fn hour() -> Life {
+    Life {
+        name: "hour".to_owned(),
+        first: 3600,
+        longest: 86_400,
+    }
 }
 
 /// Waits for a user that is another and works; answers it.
