@@ -13,7 +13,9 @@ struct World {
     logins: usize,
     /// What the next requests for a user are answered instead.
     troubles: Vec<u16>,
-    asked: Vec<String>,
+    /// The sidecar's state, and whether it said at each request for a user that one is asked for.
+    state: std::path::PathBuf,
+    asking: Vec<bool>,
 }
 
 /// The names of tokens, in their order.
@@ -25,9 +27,12 @@ fn lock(world: &Shared) -> std::sync::MutexGuard<'_, World> {
     world.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+fn is_asking(state: &std::path::Path) -> bool {
+    fs::read_to_string(state).unwrap().contains("\"asking\":true")
+}
+
 fn answer(world: &Shared, path: &str, token: &str) -> (u16, Value) {
     let mut world = lock(world);
-    world.asked.push(path.trim_start_matches("/v1/").to_owned());
     let known = TOKENS.into_iter().find(|known| *known == token);
     match path.trim_start_matches("/v1/") {
         "auth/jwt/login" => {
@@ -47,6 +52,8 @@ fn answer(world: &Shared, path: &str, token: &str) -> (u16, Value) {
             (204, json!({}))
         }
         "database/creds/users" => {
+            let says = is_asking(&world.state);
+            world.asking.push(says);
             let trouble = world.troubles.pop();
             if trouble.is_none_or(|code| code == 504) {
                 // What is not heard was made all the same.
@@ -111,6 +118,7 @@ impl Bed {
         tokio::spawn(warp::serve(routes).incoming(listener).run());
         let dir = tempfile::tempdir().unwrap();
         environment(&dir, port);
+        lock(&world).state = dir.path().join("private/session");
         Self { dir, port, world }
     }
 
@@ -169,6 +177,12 @@ async fn a_restart_takes_up_where_its_predecessor_was() {
     }
     let world = lock(&bed.world);
     assert_eq!((world.users.len(), world.logins), (1, 1));
+    assert_eq!(
+        world.asking,
+        [true],
+        "had it died there, its successor would have known"
+    );
+    assert!(!is_asking(&world.state));
 }
 
 #[tokio::test]
