@@ -287,6 +287,7 @@ impl Pod {
                 let taken = self.take_away(&secrets, why);
                 self.answers.set(secrets);
                 taken?;
+                vault.taken_away();
             }
         }
         Ok(())

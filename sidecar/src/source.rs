@@ -3,6 +3,9 @@
 
 mod held;
 mod state;
+mod vault;
+
+pub(crate) use vault::{Tended, Vault};
 
 use self::held::{Due, Held};
 use self::state::{State, Store};
@@ -15,47 +18,16 @@ use keystead_vault::lease;
 use keystead_vault::resolve::{Layer, Secrets, Source, read_each, resolve};
 use keystead_vault::session::Kept;
 use keystead_vault::{Client, Connection, Error as VaultError, Login, Session};
+use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 /// Leases renewed at once.
 const PARALLEL_RENEWALS: usize = 4;
+/// Longest time for a renewal: the others wait for it, and it can be asked for again without harm.
+const RENEW_DEADLINE: Duration = Duration::from_secs(3);
 /// Longest time for ending leases that nobody uses any more: what does not answer ends by itself.
 const REVOKE_DEADLINE: Duration = Duration::from_secs(2);
-
-/// What the loop asks of Vault; a trait, so that tests can answer while time stands still.
-pub(crate) trait Vault {
-    /// When [`Self::keep`] has something to do.
-    fn due(&self) -> Instant;
-    /// Logs in or renews where it is time to.
-    async fn keep(&mut self) -> Result<Kept, VaultError>;
-    /// Reads and resolves everything; what Vault refuses is said of each secret. Credentials that are held
-    /// are not asked for again.
-    async fn read(&mut self) -> Result<Secrets, Error>;
-    /// When [`Self::tend`] has something to do; none where it has not.
-    fn tend_due(&self) -> Option<Instant>;
-    /// Renews, replaces and ends credentials.
-    async fn tend(&mut self) -> Tended;
-    /// What was read last is on disk.
-    fn written(&mut self);
-    /// When the first credential ends, if nothing is done.
-    fn credentials_end(&self) -> Option<Instant>;
-    /// How many requests a [`Self::read`] takes.
-    fn reads(&self) -> usize;
-    /// Gives a token up that Vault refuses.
-    fn forget(&mut self);
-    /// Ends the session at Vault; `false` where there is none.
-    async fn revoke(&mut self) -> Result<bool, VaultError>;
-}
-
-/// What became of credentials.
-#[derive(Debug, Default)]
-pub(crate) struct Tended {
-    /// All that are held, where one is another than what is on disk.
-    pub(crate) news: Option<Secrets>,
-    /// Why one could not be renewed or replaced.
-    pub(crate) trouble: Option<Error>,
-}
 
 /// A layer that is not held, or why there is none.
 type Answer = Result<Layer, (SecretSource, VaultError)>;
@@ -67,13 +39,15 @@ pub(crate) struct Server {
     sources: Vec<Source>,
     held: Held,
     store: Store,
-    /// Whether there may be a credential that nobody knows: its request was sent, and no answer came. It ends
-    /// with the token, so that is replaced when Vault answers again.
-    astray: bool,
+    /// Where there may be a credential that nobody knows: its request was sent, and no answer came. It ends with
+    /// the token, so that is replaced when Vault answers again there.
+    astray: BTreeSet<SecretSource>,
+    /// Whether something is asked for just now.
+    asking: bool,
     /// Whether the application has credentials of a token that was given up.
     lingers: bool,
-    /// When tokens that were given up are ended, with all that they made.
-    end_retired: Option<Instant>,
+    /// When so many tokens that were given up are ended, with all that they made.
+    end_retired: Option<(Instant, usize)>,
 }
 
 impl Server {
@@ -98,7 +72,8 @@ impl Server {
             sources: settings.sources.clone(),
             held: Held::new(settings.overlaps.clone()),
             store: Store::new(&dirs.private),
-            astray: false,
+            astray: BTreeSet::new(),
+            asking: false,
             lingers: false,
             end_retired: None,
         };
@@ -121,7 +96,9 @@ impl Server {
         self.logged_in = !token.is_empty();
         self.session.resume(token.into_iter().next(), retired)?;
         self.held.retiring = retiring;
-        self.lingers = asking && !credentials.is_empty();
+        // The application may have what they made.
+        self.lingers = !self.session.retired().is_empty();
+        self.held.shown = self.lingers || !credentials.is_empty();
         if !asking {
             self.held.credentials = credentials;
         }
@@ -130,7 +107,8 @@ impl Server {
 
     fn save(&self) -> Result<(), Error> {
         let (token, retired) = (self.session.token(), self.session.retired());
-        self.store.save(token, retired, self.astray, &self.held)
+        let asking = self.asking || !self.astray.is_empty();
+        self.store.save(token, retired, asking, &self.held)
     }
 
     /// What it made ends with it.
@@ -146,14 +124,22 @@ impl Server {
         if !sources.iter().any(|source| self.held.may_lease(source)) {
             return Ok(self.ask(sources).await);
         }
-        let before = std::mem::replace(&mut self.astray, true);
-        self.save()?;
+        let asked: Vec<SecretSource> = sources.iter().map(|source| source.secret.clone()).collect();
+        self.asking = true;
+        let saved = self.save();
+        self.asking = false;
+        saved?;
         let answers = self.ask(sources).await;
-        self.astray = answers.iter().any(is_unheard);
-        if before && !self.astray {
+        let unheard: BTreeSet<&SecretSource> = answers.iter().filter_map(unheard).collect();
+        if asked
+            .iter()
+            .any(|source| self.astray.contains(source) && !unheard.contains(source))
+        {
             // Vault answers again: what it made unheard ends with this token.
             self.give_up_token();
+            self.astray.clear();
         }
+        self.astray.extend(unheard.into_iter().cloned());
         self.save()?;
         Ok(answers)
     }
@@ -181,7 +167,15 @@ impl Server {
         });
         let client = self.session.client();
         let renewals: Vec<_> = stream::iter(leases.collect::<Vec<_>>())
-            .map(|(source, id)| async move { (source, lease::renew(client, &id).await) })
+            .map(|(source, id)| async move {
+                let renewal = timeout(RENEW_DEADLINE, lease::renew(client, &id)).await;
+                let late = |_| {
+                    let why = format!("no answer to a renewal in {} s", RENEW_DEADLINE.as_secs());
+                    let address = client.address().to_owned();
+                    Err(VaultError::Unreachable { address, why })
+                };
+                (source, renewal.unwrap_or_else(late))
+            })
             .buffer_unordered(PARALLEL_RENEWALS)
             .collect()
             .await;
@@ -190,20 +184,20 @@ impl Server {
         for (source, renewal) in renewals {
             match renewal {
                 Ok(left) => self.held.renewed(&source, left, now),
-                Err(error @ (VaultError::Unreachable { .. } | VaultError::Sealed { .. })) => {
-                    self.held.failed(&source, now);
-                    trouble = Some(error);
-                }
-                Err(error) => {
+                Err(error) if is_gone(&error) => {
                     tracing::info!(secret = source.name(), %error, "the credential is gone, another is asked for");
                     self.held.lost(&source);
+                }
+                Err(error) => {
+                    self.held.failed(&source, now);
+                    trouble = Some(error);
                 }
             }
         }
         trouble
     }
 
-    /// Replaces these. One that Vault refuses is held no more: the next [`Vault::read`] says so.
+    /// Replaces these. Whether one that Vault refuses is to be taken away is for the next [`Vault::read`] to say.
     async fn replace(&mut self, due: &[SecretSource]) -> Option<Error> {
         let sources = self.sources.iter().filter(|source| due.contains(&source.secret));
         let answers = match self.obtain(sources.cloned().collect()).await {
@@ -221,7 +215,7 @@ impl Server {
         for answer in answers {
             match answer {
                 Ok(layer) => {
-                    self.held.retire(&layer.source.secret);
+                    self.held.refuse(&layer.source.secret);
                     trouble = trouble.or(layer.refused);
                 }
                 Err((source, error)) => {
@@ -250,19 +244,28 @@ impl Server {
         if timeout(REVOKE_DEADLINE, revoke).await.is_err() {
             tracing::debug!("no answer to the revocation of leases that were replaced");
         }
-        if self.end_retired.is_some_and(|at| at <= now) {
-            self.end_retired = None;
-            self.session.end_retired().await;
+        if let Some((_, count)) = self.end_retired.take_if(|(at, _)| *at <= now) {
+            self.session.end_retired(count).await;
         }
     }
 }
 
-/// Whether Vault may have made something all the same.
-fn is_unheard(answer: &Answer) -> bool {
-    matches!(
-        answer,
-        Err((_, VaultError::Unreachable { .. } | VaultError::Answer { .. }))
-    )
+/// Where Vault may have made something all the same.
+fn unheard(answer: &Answer) -> Option<&SecretSource> {
+    match answer {
+        Err((source, VaultError::Unreachable { .. } | VaultError::Answer { .. })) => Some(source),
+        _ => None,
+    }
+}
+
+/// Whether Vault says that a lease is gone, or what it stands for. That it can't tell now is no reason to ask for
+/// another.
+fn is_gone(error: &VaultError) -> bool {
+    match error {
+        VaultError::Denied { .. } | VaultError::NotFound { .. } => true,
+        VaultError::Refused { code, .. } => (400..500).contains(code) && *code != 429,
+        _ => false,
+    }
 }
 
 impl Vault for Server {
@@ -275,9 +278,9 @@ impl Vault for Server {
         self.logged_in = true;
         if kept == Kept::LoggedIn {
             self.held.outlive_token();
-            self.lingers |= !self.held.credentials.is_empty();
+            self.lingers |= self.held.shown && !self.held.is_settled();
             if !self.lingers {
-                self.session.end_retired().await;
+                self.session.end_retired(usize::MAX).await;
             }
             if let Err(error) = self.save() {
                 tracing::warn!(%error, "a restart of this container will log in anew");
@@ -287,27 +290,40 @@ impl Vault for Server {
     }
 
     async fn read(&mut self) -> Result<Secrets, Error> {
-        let held = &self.held.credentials;
-        let absent = self
-            .sources
-            .iter()
-            .filter(|source| !held.contains_key(&source.secret));
-        let answers = self.obtain(absent.cloned().collect()).await?;
+        let sources = self.sources.iter();
+        let asked = sources.filter(|source| self.held.is_read(&source.secret));
+        let answers = self.obtain(asked.cloned().collect()).await?;
         let layers: Result<Vec<Layer>, _> = answers.into_iter().collect();
-        let mut secrets = resolve(layers.map_err(|(_, error)| error)?);
+        let layers = layers.map_err(|(_, error)| error)?;
+        let now = Instant::now();
+        for layer in layers.iter().filter(|layer| layer.refused.is_none()) {
+            // There is none any more.
+            self.held.retire(&layer.source.secret, now);
+        }
+        for layer in layers.iter().filter(|layer| layer.refused.is_some()) {
+            self.held.refuse(&layer.source.secret);
+        }
+        let mut secrets = resolve(layers);
         self.held.add_to(&mut secrets);
         Ok(secrets)
     }
 
     fn tend_due(&self) -> Option<Instant> {
-        self.held.next().into_iter().chain(self.end_retired).min()
+        let retired = self.end_retired.map(|(at, _)| at);
+        self.held.next().into_iter().chain(retired).min()
     }
 
     async fn tend(&mut self) -> Tended {
         self.end_past().await;
         let renewals = self.renew(self.held.due(Due::Renew, Instant::now())).await;
         let due = self.held.due(Due::Replace, Instant::now());
-        let replacements = self.replace(&due).await;
+        let (rotated, ending): (Vec<_>, Vec<_>) =
+            due.into_iter().partition(|source| self.held.rotates(source));
+        let mut replacements = self.replace(&rotated).await;
+        // A password that has changed is of use at once, and a database may be slow to make users.
+        if !self.held.news {
+            replacements = self.replace(&ending).await.or(replacements);
+        }
         let news = self.held.news.then(|| {
             let mut secrets = Secrets::new();
             self.held.add_to(&mut secrets);
@@ -326,7 +342,8 @@ impl Vault for Server {
         let retires = !self.session.retired().is_empty() && self.held.is_settled();
         let ends = retires && self.end_retired.is_none();
         if ends {
-            self.end_retired = Some(now + self.held.longest_overlap());
+            let count = self.session.retired().len();
+            self.end_retired = Some((now + self.held.longest_overlap(), count));
             self.lingers = false;
         }
         if (waiting || ends)
@@ -334,6 +351,10 @@ impl Vault for Server {
         {
             tracing::warn!(%error, "what was replaced ends by itself");
         }
+    }
+
+    fn taken_away(&mut self) {
+        self.held.taken_away(Instant::now());
     }
 
     fn credentials_end(&self) -> Option<Instant> {
@@ -345,6 +366,10 @@ impl Vault for Server {
     }
 
     fn forget(&mut self) {
+        // Credentials would end with it, and it may be good all the same: a renewal tells.
+        if self.held.shown && self.held.end().is_some() {
+            return self.session.doubt();
+        }
         self.give_up_token();
         self.logged_in = false;
     }

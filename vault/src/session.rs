@@ -112,9 +112,18 @@ impl Session {
         &self.retired
     }
 
-    /// Ends the tokens that were given up, with all that they made.
-    pub async fn end_retired(&mut self) {
+    /// Ends so many of the tokens that were given up, the oldest first, with all that they made.
+    pub async fn end_retired(&mut self, count: usize) {
+        let later = self.retired.split_off(count.min(self.retired.len()));
         revoke_all(&self.client, &mut self.retired).await;
+        self.retired.extend(later);
+    }
+
+    /// Has the next [`Self::keep`] renew the token, which tells whether it is still good.
+    pub fn doubt(&mut self) {
+        if let Some(token) = &mut self.token {
+            token.due = Instant::now();
+        }
     }
 
     /// The client; it carries the session's token.
@@ -212,7 +221,7 @@ impl Session {
             due: renewal(full),
         });
         if !self.lingers {
-            self.end_retired().await;
+            self.end_retired(usize::MAX).await;
         }
         Ok(Kept::LoggedIn)
     }

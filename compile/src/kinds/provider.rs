@@ -99,10 +99,7 @@ pub(crate) fn keeper<'a>(
     path: &str,
 ) -> Option<&'a SecretProvider> {
     let place = absolute(provider, path);
-    let others = world.providers().map(AsRef::as_ref);
-    // An earlier state of it may stand in the world.
-    let others = others.filter(|other: &&SecretProvider| other.name_any() != provider.name_any());
-    iter::once(provider).chain(others).find(|other| {
+    all(world, provider).find(|other| {
         let vault = &other.spec.vault;
         let below = |mount: &str| {
             let below = place.strip_prefix(&absolute(other, mount))?;
@@ -117,6 +114,33 @@ pub(crate) fn keeper<'a>(
         below(&vault.mounts.kv).is_some_and(|below| is_within(below, &vault.path_prefix))
             || named.any(|mount| below(mount).is_some_and(ours))
     })
+}
+
+/// The provider, of all that there are, in one of whose engines the path is, wherever in it.
+pub(crate) fn engine_keeper<'a>(
+    world: &'a World,
+    provider: &'a SecretProvider,
+    path: &str,
+) -> Option<&'a SecretProvider> {
+    let place = absolute(provider, path);
+    all(world, provider).find(|other| {
+        let mounts = &other.spec.vault.mounts;
+        let named = [
+            Some(&mounts.kv),
+            mounts.database.as_ref(),
+            mounts.transit.as_ref(),
+        ];
+        let mut named = named.into_iter().flatten();
+        named.any(|mount| is_within(&place, &absolute(other, mount)))
+    })
+}
+
+/// This provider as it is given, and then all others.
+fn all<'a>(world: &'a World, provider: &'a SecretProvider) -> impl Iterator<Item = &'a SecretProvider> {
+    let others = world.providers().map(AsRef::as_ref);
+    // An earlier state of it may stand in the world.
+    let others = others.filter(|other: &&SecretProvider| other.name_any() != provider.name_any());
+    iter::once(provider).chain(others)
 }
 
 /// A path of a provider, from Vault's root namespace.

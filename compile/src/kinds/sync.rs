@@ -47,7 +47,7 @@ pub fn compile(world: &World, key: &Key, binding: &SecretBinding) -> Result<Opti
     let shared = spec
         .secrets
         .iter()
-        .filter(|secret| secret.database_role.is_none());
+        .filter(|secret| secret.database_role.is_none() && secret.method.is_get());
     let secrets: Vec<SecretConfig> = shared
         .map(|secret| pod::stored(secret.name.clone(), secret))
         .collect();

@@ -4,64 +4,17 @@
 //! A credential is asked for once and kept. Its lease is renewed, which also tells whether it is still
 //! there; before it ends another is asked for, and the old one lives on for an overlap.
 
+mod credential;
+
+pub(super) use credential::{Credential, Due, Hold};
+
+use credential::renewal;
 use keystead_crds::sidecar::SecretSource;
-use keystead_runtime::Backoff;
-use keystead_vault::lease::{Lease, Term};
-use keystead_vault::resolve::{Layer, Origin, Resolved, Secret, Secrets, Source, Values};
+use keystead_vault::lease::Lease;
+use keystead_vault::resolve::{Layer, Origin, Resolved, Secret, Secrets, Source};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::time::Instant;
-
-/// A lease is renewed at the latest after this time: a renewal is what notices that it was revoked, or that
-/// its user was dropped.
-const WATCH: Duration = Duration::from_secs(25);
-/// How long before its end a lease is replaced, as a part of its life: a third, or a little more, so that what
-/// came together does not go together. Until then a renewal may make it live on.
-const LEAD: (f64, f64) = (1.0 / 3.0, 0.03);
-/// Between tries, while a credential can't be renewed or replaced.
-const TRYING: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(10));
-/// How often a password is read that Vault is about to change: until that is seen, the old one is shown.
-const POLL: Duration = Duration::from_millis(300);
-/// For how long so often.
-const POLLED: Duration = Duration::from_mins(1);
-/// Vault says in whole seconds when it will change a password.
-const ROUNDING: Duration = Duration::from_millis(500);
-
-/// A credential.
-#[derive(Clone, Debug)]
-pub(super) struct Credential {
-    pub(super) values: Values,
-    pub(super) hold: Hold,
-    /// How often in a row it could not be renewed or replaced.
-    failures: u32,
-    /// Before this time it is left alone.
-    not_before: Instant,
-}
-
-/// What becomes of it by itself.
-#[derive(Clone, Debug)]
-pub(super) enum Hold {
-    /// It ends.
-    Lease {
-        lease: Lease,
-        end: Instant,
-        /// When it is renewed.
-        renew: Instant,
-        /// How long before its end it is replaced.
-        lead: Duration,
-        /// Whether another is needed at once, because it is gone or ends with its token.
-        lost: bool,
-    },
-    /// Vault changes it.
-    Rotates { due: Instant },
-}
-
-/// What is to be done about a credential.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(super) enum Due {
-    Renew,
-    Replace,
-}
 
 /// A lease that nobody uses any more.
 #[derive(Clone, Debug)]
@@ -75,6 +28,8 @@ pub(super) struct Retiring {
 /// All of them.
 #[derive(Debug, Default)]
 pub(super) struct Held {
+    /// Whether the application has any: until then what is replaced can end at once.
+    pub(super) shown: bool,
     pub(super) credentials: BTreeMap<SecretSource, Credential>,
     pub(super) retiring: Vec<Retiring>,
     /// Whether one is another than what is on disk.
@@ -84,90 +39,6 @@ pub(super) struct Held {
     /// How long each lives on beside its successor.
     overlaps: BTreeMap<SecretSource, Duration>,
 }
-
-// === impl Credential ===
-
-impl Credential {
-    pub(super) fn new(values: Values, term: Term, now: Instant) -> Self {
-        let hold = match term {
-            Term::Lease(lease) => Hold::Lease {
-                end: now + lease.life,
-                renew: renewal(lease.life, now),
-                lead: lease.life.mul_f64(LEAD.0 + LEAD.1 * fastrand::f64()),
-                lost: false,
-                lease,
-            },
-            Term::Rotates(left) => Hold::Rotates {
-                due: now + left.saturating_sub(ROUNDING).max(POLL),
-            },
-        };
-        Self {
-            values,
-            hold,
-            failures: 0,
-            not_before: now,
-        }
-    }
-
-    /// Of a lease that was to end then, and may have ended before: it is renewed before it is used.
-    pub(super) fn resumed(values: Values, lease: Lease, ends: Instant, now: Instant) -> Self {
-        let mut new = Self::new(values, Term::Lease(lease), now);
-        match &mut new.hold {
-            Hold::Lease { lease, renew, .. } if lease.renewable => *renew = now,
-            Hold::Lease { end, .. } => *end = ends,
-            Hold::Rotates { .. } => {}
-        }
-        new
-    }
-
-    /// What is next, and when.
-    fn next(&self) -> (Instant, Due) {
-        let (at, due) = match &self.hold {
-            Hold::Lease { lost: true, .. } => (self.not_before, Due::Replace),
-            Hold::Lease {
-                lease,
-                end,
-                renew,
-                lead,
-                ..
-            } => {
-                let replace = end.checked_sub(*lead).unwrap_or(*end);
-                if lease.renewable && *renew < replace {
-                    (*renew, Due::Renew)
-                } else {
-                    (replace, Due::Replace)
-                }
-            }
-            Hold::Rotates { due } => (*due, Due::Replace),
-        };
-        (at.max(self.not_before), due)
-    }
-
-    /// It did not work, and will be tried again.
-    fn failed(&mut self, now: Instant) {
-        self.failures = self.failures.saturating_add(1);
-        let pause = match self.hold {
-            // Vault may change it at any moment, and may have.
-            Hold::Rotates { due } if now < due + POLLED => POLL,
-            _ => TRYING.delay(self.failures),
-        };
-        self.not_before = now + pause;
-    }
-
-    fn lose(&mut self) {
-        if let Hold::Lease { lost, .. } = &mut self.hold {
-            *lost = true;
-        }
-    }
-}
-
-/// When a lease of such a life is renewed: at two thirds, a little sooner or later than others.
-fn renewal(left: Duration, now: Instant) -> Instant {
-    let at = left.mul_f64(2.0 / 3.0).min(WATCH);
-    now + at.mul_f64(0.8 + 0.15 * fastrand::f64())
-}
-
-// === impl Held ===
 
 impl Held {
     pub(super) fn new(overlaps: BTreeMap<SecretSource, Duration>) -> Self {
@@ -179,7 +50,8 @@ impl Held {
 
     /// When there is something to do; none where there is nothing.
     pub(super) fn next(&self) -> Option<Instant> {
-        let credentials = self.credentials.values().map(|credential| credential.next().0);
+        let credentials = self.credentials.values().filter(|found| !found.refused);
+        let credentials = credentials.map(|found| found.next().0);
         let retiring = self.retiring.iter().filter_map(|retiring| retiring.at);
         credentials.chain(retiring).min()
     }
@@ -197,7 +69,7 @@ impl Held {
     pub(super) fn due(&self, wanted: Due, now: Instant) -> Vec<SecretSource> {
         let due = self.credentials.iter().filter(|(_, found)| {
             let (at, due) = found.next();
-            at <= now && due == wanted
+            at <= now && due == wanted && !found.refused
         });
         due.map(|(source, _)| source.clone()).collect()
     }
@@ -212,7 +84,19 @@ impl Held {
 
     /// Whether reading it may make something at Vault.
     pub(super) fn may_lease(&self, source: &Source) -> bool {
-        source.origin == Origin::Path && !self.plain.contains(&source.secret)
+        source.origin == Origin::Path && !self.plain.contains(&source.secret) && !self.rotates(&source.secret)
+    }
+
+    /// Whether Vault changes it by itself.
+    pub(super) fn rotates(&self, source: &SecretSource) -> bool {
+        let found = self.credentials.get(source);
+        found.is_some_and(|found| matches!(found.hold, Hold::Rotates { .. }))
+    }
+
+    /// Whether it is read with all else: what is not here, what costs nothing, and what Vault refused.
+    pub(super) fn is_read(&self, source: &SecretSource) -> bool {
+        let found = self.credentials.get(source);
+        found.is_none_or(|found| found.refused || matches!(found.hold, Hold::Rotates { .. }))
     }
 
     /// Keeps what was read if it is leased or rotated; gives it back if not. The one that was there before
@@ -229,14 +113,34 @@ impl Held {
         let source = layer.source.secret;
         let before = self.credentials.get(&source);
         self.news |= before.is_none_or(|before| before.values != values);
-        self.retire(&source);
-        self.credentials
-            .insert(source, Credential::new(values, term, now));
+        let mut new = Credential::new(values, term, now);
+        if let Some(before) = before {
+            new.follow(before, now);
+        }
+        self.retire(&source, now);
+        self.credentials.insert(source, new);
         None
     }
 
+    /// Vault refuses another. What there is stays, until [`Self::taken_away`].
+    pub(super) fn refuse(&mut self, source: &SecretSource) {
+        if let Some(found) = self.credentials.get_mut(source) {
+            found.refused = true;
+        }
+    }
+
+    /// What was refused is not on disk any more.
+    pub(super) fn taken_away(&mut self, now: Instant) {
+        let refused = self.credentials.iter().filter(|(_, found)| found.refused);
+        let refused: Vec<SecretSource> = refused.map(|(source, _)| source.clone()).collect();
+        for source in refused {
+            self.retire(&source, now);
+        }
+        self.written(now);
+    }
+
     /// Forgets a credential, which is to be ended.
-    pub(super) fn retire(&mut self, source: &SecretSource) {
+    pub(super) fn retire(&mut self, source: &SecretSource, now: Instant) {
         let Some(Hold::Lease { lease, .. }) = self.credentials.remove(source).map(|found| found.hold) else {
             return;
         };
@@ -246,7 +150,7 @@ impl Held {
         self.retiring.push(Retiring {
             id: lease.id,
             overlap: self.overlaps.get(source).copied().unwrap_or_default(),
-            at: None,
+            at: (!self.shown).then_some(now),
         });
     }
 
@@ -276,7 +180,12 @@ impl Held {
 
     /// They will end with the token that made them, which another has taken the place of.
     pub(super) fn outlive_token(&mut self) {
-        self.credentials.values_mut().for_each(Credential::lose);
+        for found in self.credentials.values_mut() {
+            // What has no lease is nobody's to end.
+            if matches!(&found.hold, Hold::Lease { lease, .. } if !lease.id.is_empty()) {
+                found.lose();
+            }
+        }
     }
 
     /// Whether none is waiting for another to take its place.
@@ -287,7 +196,7 @@ impl Held {
 
     /// What is held is on disk: what it replaced ends after its overlap.
     pub(super) fn written(&mut self, now: Instant) {
-        self.news = false;
+        (self.news, self.shown) = (false, true);
         for retiring in &mut self.retiring {
             retiring.at.get_or_insert(now + retiring.overlap);
         }
@@ -301,6 +210,10 @@ impl Held {
     /// Adds what is held to what was read.
     pub(super) fn add_to(&self, secrets: &mut Secrets) {
         for (source, credential) in &self.credentials {
+            // It was asked for, and this is the answer.
+            if secrets.get(source).is_some_and(|found| found.refused.is_some()) {
+                continue;
+            }
             let keys = credential.values.iter().map(|(key, value)| {
                 let resolved = Resolved {
                     value: value.clone(),

@@ -26,6 +26,17 @@ pub(super) fn permitted(
             ),
         ));
     }
+    // Beside values an engine has settings, and what is written there holds for everybody's.
+    if let Some(keeper) = provider::engine_keeper(world, provider, path.as_str()).filter(|_| !method.is_get())
+    {
+        return Err(Problem::new(
+            Reason::NotPermitted,
+            format!(
+                "{path} is in an engine of SecretProvider {}, where only Keystead writes: a Post is for other engines",
+                keeper.name_any()
+            ),
+        ));
+    }
     let allowed = provider.spec.allowed_paths.iter();
     let mut allowed = allowed
         .filter(|allowed| path.is_within(&allowed.prefix) && world.selects(&allowed.namespaces, namespace))

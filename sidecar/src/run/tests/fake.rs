@@ -159,6 +159,8 @@ impl Vault for Fake {
 
     fn written(&mut self) {}
 
+    fn taken_away(&mut self) {}
+
     fn credentials_end(&self) -> Option<Instant> {
         None
     }

@@ -1,6 +1,8 @@
+use super::credential::POLL;
 use super::*;
 use keystead_vault::Sensitive;
-use keystead_vault::resolve::Found;
+use keystead_vault::lease::Term;
+use keystead_vault::resolve::{Found, Values};
 
 const MINUTE: Duration = Duration::from_mins(1);
 
@@ -183,12 +185,55 @@ fn a_password_that_vault_changes_is_read_as_it_does() {
     }
     held.failed(&users(), later);
     assert_eq!(held.next(), Some(later + POLL), "nor does an outage make it slow");
+    // Vault can't change it, and may be long about it.
+    let long = later + MINUTE;
+    held.keep(layer("one", rotates(0)), long);
+    assert_eq!(held.next(), Some(long + Duration::from_secs(5)));
+    later = long;
     held.keep(layer("two", rotates(5)), later);
     assert!(held.news && held.retiring.is_empty());
     assert!(held.is_settled() && held.end().is_none());
     // It is long overdue.
     held.failed(&users(), later + MINUTE * 2);
     assert!(held.next().unwrap() <= later + MINUTE * 2 + Duration::from_secs(10));
+}
+
+#[test]
+fn what_is_refused_stays_until_it_is_off_the_disk() {
+    let now = Instant::now();
+    let mut held = held(MINUTE, now);
+    held.refuse(&users());
+    assert_eq!(held.next(), None, "it is asked for with all else");
+    assert!(held.is_read(&users()) && held.retiring.is_empty());
+    let mut secrets = Secrets::new();
+    held.add_to(&mut secrets);
+    assert!(secrets.contains_key(&users()));
+    held.taken_away(now);
+    assert!(held.credentials.is_empty());
+    assert_eq!(held.retiring[0].at, Some(now + Duration::from_secs(30)));
+}
+
+#[test]
+fn lives_that_are_none_make_no_haste() {
+    let now = Instant::now();
+    let mut held = held(Duration::ZERO, now);
+    assert_eq!(next(&held, now), (Duration::from_secs(1), vec![Due::Renew]));
+    let mut ended = lease(Duration::ZERO);
+    if let Term::Lease(lease) = &mut ended {
+        lease.renewable = false;
+    }
+    held.keep(layer("two", Some(ended)), now);
+    held.retiring.clear();
+    assert_eq!(next(&held, now), (Duration::from_secs(5), vec![Due::Replace]));
+}
+
+#[test]
+fn what_nobody_has_seen_ends_at_once() {
+    let now = Instant::now();
+    let mut held = Held::new(BTreeMap::from([(users(), MINUTE)]));
+    held.keep(layer("one", Some(lease(MINUTE))), now);
+    held.keep(layer("two", Some(lease(MINUTE))), now);
+    assert_eq!(held.retiring[0].at, Some(now));
 }
 
 #[test]

@@ -13,6 +13,10 @@ struct World {
     logins: usize,
     /// What the next requests for a user are answered instead.
     troubles: Vec<u16>,
+    /// What the next renewals are answered instead.
+    renewals: Vec<u16>,
+    /// Of a static user.
+    password: String,
     /// The sidecar's state, and whether it said at each request for a user that one is asked for.
     state: std::path::PathBuf,
     asking: Vec<bool>,
@@ -51,6 +55,12 @@ fn answer(world: &Shared, path: &str, token: &str) -> (u16, Value) {
             world.users.retain(|_, made_by| *made_by != token);
             (204, json!({}))
         }
+        "database/static-creds/fixed" => {
+            let data = json!({
+                "username": "fixed", "password": world.password, "ttl": 3600, "last_vault_rotation": "2026-01-01T00:00:00Z",
+            });
+            (200, json!({ "data": data }))
+        }
         "database/creds/users" => {
             let says = is_asking(&world.state);
             world.asking.push(says);
@@ -81,6 +91,9 @@ fn answer(world: &Shared, path: &str, token: &str) -> (u16, Value) {
             let Some(id) = renews.or(revokes) else {
                 return (404, json!({"errors": []}));
             };
+            if let Some(code) = world.renewals.pop().filter(|_| renews.is_some()) {
+                return (code, json!({"errors": ["not now"]}));
+            }
             if !world.users.contains_key(id) {
                 return (400, json!({"errors": ["invalid lease"]}));
             }
@@ -124,6 +137,10 @@ impl Bed {
 
     /// A sidecar's session; each time as after a restart.
     fn server(&self) -> Server {
+        self.server_of("database/creds/users")
+    }
+
+    fn server_of(&self, path: &str) -> Server {
         let config = json!({
             "version": 1,
             "vault": {
@@ -132,7 +149,7 @@ impl Bed {
                 "scopes": [{"level": "Global"}],
             },
             "secrets": [{"name": "db", "overlapMillis": 0, "from": {"database": {
-                "role": "users", "path": "database/creds/users", "scheme": "postgresql", "host": "db", "port": 5432,
+                "role": "users", "path": path, "scheme": "postgresql", "host": "db", "port": 5432,
             }}}],
             "fileMode": 0o440,
             "refreshMillis": 1000,
@@ -223,7 +240,7 @@ async fn so_does_one_that_was_asked_for_by_a_process_that_died() {
     let mut server = bed.server();
     assert_eq!(start(&mut server).await.unwrap(), "u1");
     // It dies between the request and its answer.
-    server.astray = true;
+    server.asking = true;
     server.save().unwrap();
     lock(&bed.world).users.insert("unknown".to_owned(), "s.first");
     let mut server = bed.server();
@@ -255,6 +272,16 @@ async fn a_revoked_lease_is_noticed_and_an_outage_is_no_reason_to_ask_anew() {
     due(&mut server);
     let tended = server.tend().await;
     assert!(tended.news.is_none() && tended.trouble.is_none());
+    // That it can't be told now is no reason to ask for another.
+    for code in [500, 429] {
+        lock(&bed.world).renewals.push(code);
+        due(&mut server);
+        let tended = server.tend().await;
+        assert!(tended.news.is_none() && tended.trouble.is_some(), "{code}");
+        server
+            .held
+            .renewed(&source, Duration::from_mins(1), Instant::now());
+    }
     lock(&bed.world).users.clear();
     due(&mut server);
     let tended = server.tend().await;
@@ -292,7 +319,12 @@ async fn what_can_not_be_replaced_stays_and_is_tried_again() {
         tended.trouble,
         Some(SidecarError::Vault(keystead_vault::Error::Denied { .. }))
     ));
+    server.keep().await.unwrap();
+    assert_eq!(bed.users(), 1, "a refusal ends nothing");
     assert_eq!(user(&server.read().await.unwrap()), "u2", "access came back");
+    server.written();
+    server.tend().await;
+    assert_eq!(bed.users(), 1, "the first has ended");
 }
 
 #[tokio::test]
@@ -305,4 +337,19 @@ async fn nothing_is_left_at_the_end() {
     server.revoke().await.unwrap();
     assert_eq!(bed.users(), 0);
     assert!(!state.exists());
+}
+
+#[tokio::test]
+async fn a_static_password_is_read_at_each_refresh() {
+    let bed = Bed::new().await;
+    lock(&bed.world).password = "first".to_owned();
+    let mut server = bed.server_of("database/static-creds/fixed");
+    start(&mut server).await.unwrap();
+    // Somebody rotates it by hand, an hour before its time.
+    lock(&bed.world).password = "second".to_owned();
+    assert!(server.tend_due().unwrap() > Instant::now() + Duration::from_mins(50));
+    let secrets = server.read().await.unwrap();
+    let keys = &secrets.values().next().unwrap().keys;
+    assert_eq!(keys["password"].value.expose(), "second");
+    assert_eq!(keys["url"].value.expose(), "postgresql://fixed:second@db:5432");
 }

@@ -44,6 +44,7 @@ fn a_method_is_opened_by_its_name() {
         {"prefix": "pki/issue/web", "namespaces": {}, "methods": ["Post"]},
         {"prefix": "both", "namespaces": {}, "methods": ["Get", "Post"]},
         {"prefix": "secret/data/app", "namespaces": {}},
+        {"prefix": "kv", "namespaces": {}, "methods": ["Get", "Post"]},
     ]))
     .unwrap();
     world.set_provider("p", Some(Arc::new(provider)));
