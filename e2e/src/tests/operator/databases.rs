@@ -237,10 +237,9 @@ fn removed(rig: &Rig<'_>, postgres: &Postgres<'_>) -> Result<()> {
 pub(super) fn lost(stage: &Stage) -> Result<()> {
     run(stage, "dblost", |rig, postgres| {
         rig.apply(&secret(FIRST))?;
-        rig.apply(
-            &shown(rig, postgres, &["orders", "orders-reader", "shop-database"])?
-                .replace("  - {name: legacy, databaseRole: orders-legacy}\n", ""),
-        )?;
+        postgres.administer("postgres", &format!("CREATE ROLE \"{}-legacy\" LOGIN", rig.id))?;
+        let objects = ["orders", "orders-reader", "orders-legacy", "shop-database"];
+        rig.apply(&shown(rig, postgres, &objects)?)?;
         rig.ready(&[
             CONNECTION,
             "databaserole/orders-reader -n @id@-shop",
