@@ -20,13 +20,16 @@ use keystead_vault::Error as VaultError;
 use keystead_vault::resolve::Secrets;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 /// Longest time for revoking the token at the end: it counts on the pod's grace period, and the
 /// token dies by itself at its time to live.
 const REVOKE_DEADLINE: Duration = Duration::from_secs(2);
+/// How long what is under way at the end may take.
+const FINISH_DEADLINE: Duration = Duration::from_secs(1);
 /// How often an error that nothing can mend is looked at again, to repeat it in the log.
 const STUCK: Duration = Duration::from_mins(1);
 
@@ -173,10 +176,17 @@ impl Pod {
     async fn serve(&mut self, vault: &mut impl Vault, shutdown: &Shutdown) {
         while !self.is_done() {
             let step = self.plan.next(vault.due(), vault.tend_due(), Instant::now());
+            let mut taken = pin!(self.take(step, vault));
             tokio::select! {
                 biased;
-                () = shutdown.requested() => break,
-                () = self.take(step, vault) => {}
+                () = shutdown.requested() => {
+                    // What Vault makes after its token has ended would outlive us.
+                    if !matches!(step, Step::Wait(_)) {
+                        let _ = timeout(FINISH_DEADLINE, taken).await;
+                    }
+                    break;
+                }
+                () = &mut taken => {}
             }
         }
         self.end(vault).await;
@@ -374,7 +384,7 @@ impl Pod {
         {
             tracing::warn!(%error, "the gate stays open");
         }
-        match tokio::time::timeout(REVOKE_DEADLINE, vault.revoke()).await {
+        match timeout(REVOKE_DEADLINE, vault.revoke()).await {
             Ok(Ok(true)) => tracing::info!("the token is revoked"),
             Ok(Ok(false)) => {}
             Ok(Err(error)) => tracing::warn!(%error, "the token is not revoked, it ends at its time to live"),

@@ -244,6 +244,7 @@ impl Bench<'_> {
     fn agent_config(&self, folder: &Path, paths: &[&str], wanted: &[PathBuf]) -> String {
         let rig = self.world.rig;
         let method = json!({
+            "type": "kubernetes",
             "mount_path": format!("auth/{}", rig.mount()),
             "config": {
                 "role": rig.role(&format!("{}-shop", rig.id), "web"),
@@ -259,7 +260,7 @@ impl Bench<'_> {
         let templates: Vec<Value> = templates.collect();
         json!({
             "vault": {"address": self.world.server.address},
-            "auto_auth": {"method": {"kubernetes": method}},
+            "auto_auth": {"method": [method]},
             "template": templates,
         })
         .to_string()

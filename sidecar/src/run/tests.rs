@@ -307,6 +307,15 @@ async fn the_end_does_not_wait_for_a_silent_vault() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_under_way_is_finished_before_the_token_goes() {
+    let mut bed = bed();
+    // A read takes a millisecond, and may make something.
+    bed.serve(Duration::from_micros(500), async {}).await;
+    assert_eq!(bed.fake.calls(), ["log in", "read", "revoke"]);
+    assert_eq!(bed.file().as_deref(), Some("one"), "it was not cut short");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_end_during_a_start_ends_it() {
     let mut bed = bed();
     bed.fake.trouble(unreachable(), usize::MAX);
