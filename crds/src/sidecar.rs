@@ -231,6 +231,21 @@ pub struct DatabaseSource {
 }
 
 impl SecretSource {
+    /// Its path, as Vault's API has it; none for a service, which has one at each scope.
+    pub fn path(&self) -> Option<&str> {
+        match self {
+            Self::Service(_) => None,
+            Self::Path(path) => Some(path),
+            Self::Database(source) => Some(&source.path),
+            Self::Made(source) => Some(&source.path),
+        }
+    }
+
+    /// Whether to ask for it makes something, for who asks alone.
+    pub fn is_made(&self) -> bool {
+        matches!(self, Self::Database(_) | Self::Made(_))
+    }
+
     /// As people name it: a service, a path, a DatabaseRole.
     pub fn name(&self) -> &str {
         match self {

@@ -296,12 +296,13 @@ impl Vault for Server {
         let layers: Result<Vec<Layer>, _> = answers.into_iter().collect();
         let layers = layers.map_err(|(_, error)| error)?;
         let now = Instant::now();
-        for layer in layers.iter().filter(|layer| layer.refused.is_none()) {
-            // There is none any more.
-            self.held.retire(&layer.source.secret, now);
-        }
-        for layer in layers.iter().filter(|layer| layer.refused.is_some()) {
-            self.held.refuse(&layer.source.secret);
+        for Layer { source, refused, .. } in &layers {
+            if refused.is_some() {
+                self.held.refuse(&source.secret);
+            } else {
+                // There is none any more.
+                self.held.retire(&source.secret, now);
+            }
         }
         let mut secrets = resolve(layers);
         self.held.add_to(&mut secrets);

@@ -145,18 +145,12 @@ pub fn sources<'a>(
 ) -> Result<Vec<Source>, NotAPath> {
     let mut sources = Vec::new();
     for secret in asked.into_iter().collect::<BTreeSet<_>>() {
-        match secret {
-            SecretSource::Service(service) => {
-                let scopes = scopes.iter().cloned();
-                sources.extend(scopes.map(|scope| Source::at_scope(base, service, scope)));
-            }
-            SecretSource::Path(path) => sources.push(Source::at_path(&ApiPath::parse(path)?)),
-            SecretSource::Database(at) => {
-                sources.push(Source::of(secret.clone(), &ApiPath::parse(&at.path)?));
-            }
-            SecretSource::Made(at) => {
-                sources.push(Source::of(secret.clone(), &ApiPath::parse(&at.path)?));
-            }
+        if let SecretSource::Service(service) = secret {
+            let scopes = scopes.iter().cloned();
+            sources.extend(scopes.map(|scope| Source::at_scope(base, service, scope)));
+        }
+        if let Some(path) = secret.path() {
+            sources.push(Source::of(secret.clone(), &ApiPath::parse(path)?));
         }
     }
     Ok(sources)

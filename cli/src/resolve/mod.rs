@@ -14,7 +14,7 @@ use anyhow::{Context as _, anyhow, bail, ensure};
 use keystead_compile::kinds::pod::{self, Bound, PodSecrets};
 use keystead_compile::kinds::provider;
 use keystead_compile::{Key, ProviderFacts};
-use keystead_crds::sidecar::{SecretSource, VaultConfig};
+use keystead_crds::sidecar::VaultConfig;
 use keystead_crds::{Level, SecretProvider};
 use keystead_vault::resolve::{Layer, ScopeName, read_all, sources};
 use kube::ResourceExt as _;
@@ -144,7 +144,7 @@ async fn read(
 ) -> anyhow::Result<Vec<Layer>> {
     let asked = bound.config.secrets.iter().map(|secret| &secret.from);
     // To ask for these would make something.
-    let asked = asked.filter(|from| !matches!(from, SecretSource::Database(_) | SecretSource::Made(_)));
+    let asked = asked.filter(|from| !from.is_made());
     let sources = sources(&provider::kv_base(provider), scopes, asked)?;
     let client = vault::log_in(&view.vault, &view.client, provider).await?;
     let read = progress::during("reading values in Vault", read_all(&client, sources)).await;

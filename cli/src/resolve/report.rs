@@ -241,11 +241,9 @@ fn scope(origin: &Origin) -> Option<&ScopeName> {
 }
 
 fn from(asked: &SecretConfig, origin: &Origin) -> String {
-    match (origin, &asked.from) {
-        (Origin::Scope(scope), _) => scope.to_string(),
-        (Origin::Path, SecretSource::Database(at)) => at.path.clone(),
-        (Origin::Path, SecretSource::Made(at)) => at.path.clone(),
-        (Origin::Path, SecretSource::Path(place) | SecretSource::Service(place)) => place.clone(),
+    match origin {
+        Origin::Scope(scope) => scope.to_string(),
+        Origin::Path => asked.from.path().unwrap_or_else(|| asked.from.name()).to_owned(),
     }
 }
 
@@ -292,7 +290,7 @@ fn lacks(config: &Config, asked: &SecretConfig, secrets: &Secrets) -> Vec<Lack> 
         problem: Missing::new(secrets, asked, key).to_string(),
         optional: asked.optional,
     };
-    if matches!(asked.from, SecretSource::Database(_) | SecretSource::Made(_)) {
+    if asked.from.is_made() {
         return Vec::new();
     }
     let Some(found) = found.filter(|found| !found.keys.is_empty()) else {

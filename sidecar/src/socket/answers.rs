@@ -98,11 +98,7 @@ impl Answers {
             return None;
         };
         let mut known = self.0.shown.keys();
-        let found = known.find(|source| match source {
-            SecretSource::Database(at) => at.path == *asked,
-            SecretSource::Made(at) => at.path == *asked,
-            SecretSource::Service(_) | SecretSource::Path(_) => false,
-        });
+        let found = known.find(|source| source.is_made() && source.path() == Some(asked));
         found.cloned()
     }
 
@@ -213,11 +209,10 @@ fn list(secrets: &Secrets) -> List<'_> {
 
 /// All but the value.
 fn item<'a>(source: &'a SecretSource, key: &'a str, found: &'a Resolved) -> Item<'a> {
-    let (service, path, database_role) = match source {
-        SecretSource::Service(service) => (Some(service.as_str()), None, None),
-        SecretSource::Path(path) => (None, Some(path.as_str()), None),
-        SecretSource::Made(at) => (None, Some(at.path.as_str()), None),
-        SecretSource::Database(at) => (None, Some(at.path.as_str()), Some(at.role.as_str())),
+    let (service, database_role) = match source {
+        SecretSource::Service(service) => (Some(service.as_str()), None),
+        SecretSource::Database(at) => (None, Some(at.role.as_str())),
+        SecretSource::Path(_) | SecretSource::Made(_) => (None, None),
     };
     let scope = match &found.origin {
         Origin::Scope(scope) => Some(ScopeConfig {
@@ -228,7 +223,7 @@ fn item<'a>(source: &'a SecretSource, key: &'a str, found: &'a Resolved) -> Item
     };
     Item {
         service,
-        path,
+        path: source.path(),
         database_role,
         key,
         value: None,

@@ -96,7 +96,7 @@ impl Held {
     /// Whether it is read with all else: what is not here, what costs nothing, and what Vault refused.
     pub(super) fn is_read(&self, source: &SecretSource) -> bool {
         let found = self.credentials.get(source);
-        found.is_none_or(|found| found.refused || matches!(found.hold, Hold::Rotates { .. }))
+        found.is_none_or(|found| found.refused) || self.rotates(source)
     }
 
     /// Keeps what was read if it is leased or rotated; gives it back if not. The one that was there before
