@@ -91,8 +91,9 @@ pub fn mounts(provider: &SecretProvider) -> impl Iterator<Item = Mount> {
 }
 
 /// The provider whose values a path leads to, by whatever endpoint of the KV engine: read by path they
-/// would be read past the scopes. The same of users of its databases, which are for one namespace, and of its encryption keys. Two addresses may be one server, so they don't count; a Vault
-/// namespace does, and a path may lead into one below.
+/// would be read past the scopes. The same of users of its databases, which are for one namespace, and of its
+/// encryption keys. Two addresses may be one server, so they don't count; a Vault namespace does, and a path may
+/// lead into one below.
 pub(crate) fn keeper<'a>(
     world: &'a World,
     provider: &'a SecretProvider,

@@ -91,6 +91,16 @@ pub(crate) fn redis(bed: &Bed, user: &str, password: &str, words: &[&str]) -> Re
     answer(&mut command)
 }
 
+/// Makes a user of the bed's Redis who may make others, with the password [`FIRST`].
+pub(crate) fn redis_root(bed: &Bed, name: &str) -> Result<()> {
+    let server = bed.redis.as_ref().context("this test needs the bed's Redis")?;
+    let given = format!(">{FIRST}");
+    let entry = ["ACL", "SETUSER", name, "ON", &given, "~*", "&*", "+@all"];
+    redis(bed, &server.user, &server.password()?, &entry)?
+        .map(drop)
+        .map_err(|words| anyhow!("{words}"))
+}
+
 fn answer(command: &mut Command) -> Result<Result<String, String>> {
     let output = command.output().context("start a database's client")?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();

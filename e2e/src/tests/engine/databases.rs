@@ -13,7 +13,7 @@ use keystead_vault::{Error, Sensitive};
 use serde_json::{Value, json};
 
 use super::Corner;
-use crate::rig::database::{FIRST, Postgres, redis as ask_redis};
+use crate::rig::database::{FIRST, Postgres, redis as ask_redis, redis_root};
 
 /// The engine of these tests: the first mounts it.
 pub(super) const MOUNT: &str = "engine-databases";
@@ -231,17 +231,7 @@ pub(super) async fn redis(corner: Corner) -> Result<()> {
     let bed = corner.bed.clone();
     let server = bed.redis.as_ref().context("this test needs the bed's Redis")?;
     let (root, given) = (format!("{}-root", corner.id), Given(FIRST.into()));
-    let entry = [
-        "ACL",
-        "SETUSER",
-        &root,
-        "ON",
-        ">the-first-password",
-        "~*",
-        "&*",
-        "+@all",
-    ];
-    ask_redis(&bed, &server.user, &server.password()?, &entry)?.map_err(anyhow::Error::msg)?;
+    redis_root(&bed, &root)?;
     for (plugin, name) in [
         (DatabaseServer::Redis, "redis"),
         (DatabaseServer::Valkey, "valkey"),

@@ -2,13 +2,13 @@
 
 use std::fs;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
 use super::{provider, run, secret, user};
 use crate::bed::Bed;
 use crate::rig::Rig;
-use crate::rig::database::{FIRST, redis};
+use crate::rig::database::{FIRST, redis, redis_root};
 use crate::stage::Stage;
 
 pub(in crate::tests) fn users(stage: &Stage) -> Result<()> {
@@ -16,17 +16,7 @@ pub(in crate::tests) fn users(stage: &Stage) -> Result<()> {
         let bed = rig.stage.bed().context("this test needs a bed")?;
         let server = bed.redis.as_ref().context("this test needs the bed's Redis")?;
         let root = format!("{}-root", rig.id);
-        let entry = [
-            "ACL",
-            "SETUSER",
-            &root,
-            "ON",
-            ">the-first-password",
-            "~*",
-            "&*",
-            "+@all",
-        ];
-        redis(bed, &server.user, &server.password()?, &entry)?.map_err(|words| anyhow!("{words}"))?;
+        redis_root(bed, &root)?;
         let bundle = fs::read_to_string(&server.ca)?;
         let hosts = json!({"hosts": [{"host": server.host, "namespaces": {}, "caBundle": bundle}]});
         rig.apply(&provider(rig, &hosts.to_string()))?;
