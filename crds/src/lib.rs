@@ -20,6 +20,8 @@ pub mod database;
 pub mod encryption;
 pub mod names;
 pub mod provider;
+#[cfg(any(test, feature = "crdgen"))]
+pub mod reference;
 pub mod scope;
 pub mod sidecar;
 
@@ -42,5 +44,20 @@ pub fn definitions()
         DatabaseConnection::crd(),
         DatabaseRole::crd(),
         EncryptionKey::crd(),
+    ]
+}
+
+/// Every kind's schema as the types give it, before it is made fit for a definition: it still says what the
+/// values of enums mean.
+#[cfg(any(test, feature = "crdgen"))]
+pub fn schemas() -> Vec<serde_json::Value> {
+    vec![
+        schemars::schema_for!(SecretProvider).to_value(),
+        schemars::schema_for!(SecretScope).to_value(),
+        schemars::schema_for!(Credential).to_value(),
+        schemars::schema_for!(SecretBinding).to_value(),
+        schemars::schema_for!(DatabaseConnection).to_value(),
+        schemars::schema_for!(DatabaseRole).to_value(),
+        schemars::schema_for!(EncryptionKey).to_value(),
     ]
 }
