@@ -38,6 +38,9 @@ pub struct Args {
     /// put the finalizers back.
     #[arg(long, value_name = "DEPLOYMENT", requires_all = ["release", "namespace"])]
     pub stop: Option<String>,
+    /// Ask whether the API server calls the webhook of this class, and end: for `helm test`.
+    #[arg(long, conflicts_with = "release")]
+    pub check: bool,
     /// How long a namespace that is being deleted waits for a Vault that is away, before its Credentials
     /// are let go without taking their values away.
     #[arg(long, env = "KEYSTEAD_RELEASE_AFTER", default_value = "10m", value_parser = duration)]

@@ -3,6 +3,7 @@
 
 pub mod affected;
 pub mod args;
+mod check;
 mod context;
 mod definitions;
 mod directory;
@@ -24,5 +25,6 @@ mod versions;
 mod watch;
 pub mod webhook;
 
+pub use check::check;
 pub use release::release;
 pub use run::{Error, run};

@@ -19,6 +19,8 @@ fn main() -> ExitCode {
     };
     let result = if args.release {
         runtime.block_on(keystead_operator::release(args))
+    } else if args.check {
+        runtime.block_on(keystead_operator::check(args))
     } else {
         runtime.block_on(keystead_operator::run(args))
     };

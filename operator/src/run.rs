@@ -42,6 +42,9 @@ pub enum Error {
     /// Finalizers can't be taken off.
     #[error("failed to take the finalizers off")]
     Release(#[source] Problem),
+    /// The API server does not ask the webhook.
+    #[error("the webhook does not answer: {0}")]
+    Check(String),
     /// The same metric twice.
     #[error("failed to register the metrics")]
     Metrics(#[source] prometheus::Error),

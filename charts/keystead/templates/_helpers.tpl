@@ -27,6 +27,9 @@ app.kubernetes.io/component: operator
 
 {{/* The labels of every object. */}}
 {{- define "keystead.common" -}}
+{{- with .Values.commonLabels }}
+{{- toYaml . }}
+{{ end -}}
 app.kubernetes.io/name: {{ .Chart.Name }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
@@ -34,11 +37,15 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 
-{{/* An image with its tag: (list root image). */}}
+{{/* An image by its digest, else by its tag: (list root image). */}}
 {{- define "keystead.image" -}}
 {{- $root := index . 0 -}}
 {{- $image := index . 1 -}}
+{{- if $image.digest -}}
+{{- printf "%s@%s" $image.repository $image.digest -}}
+{{- else -}}
 {{- printf "%s:%s" $image.repository ($image.tag | default $root.Chart.AppVersion) -}}
+{{- end -}}
 {{- end -}}
 
 {{/* The cluster's name, or a sentence. */}}
@@ -72,9 +79,31 @@ nodeSelector:
 tolerations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with .Values.affinity }}
+{{- end -}}
+
+{{/* Where replicas are placed: on different nodes where there are some, unless somebody says otherwise. */}}
+{{- define "keystead.placement" -}}
 affinity:
-  {{- toYaml . | nindent 2 }}
+{{- if .Values.affinity }}
+  {{- toYaml .Values.affinity | nindent 2 }}
+{{- else }}
+  podAntiAffinity:
+    preferredDuringSchedulingIgnoredDuringExecution:
+    - weight: 100
+      podAffinityTerm:
+        topologyKey: kubernetes.io/hostname
+        labelSelector:
+          matchLabels:
+            {{- include "keystead.selector" . | nindent 12 }}
+{{- end }}
+{{- with .Values.topologySpreadConstraints }}
+topologySpreadConstraints:
+{{- range . }}
+- {{- toYaml . | nindent 2 }}
+  labelSelector:
+    matchLabels:
+      {{- include "keystead.selector" $ | nindent 6 }}
+{{- end }}
 {{- end }}
 {{- end -}}
 
@@ -96,4 +125,15 @@ resources:
 annotations:
   cert-manager.io/inject-ca-from: {{ .Release.Namespace }}/{{ include "keystead.name" . }}-webhook
 {{- end -}}
+{{- end -}}
+
+{{/* Labels and annotations of an object that lives for a hook: (list root component hook weight). */}}
+{{- define "keystead.hook" -}}
+labels:
+  {{- include "keystead.common" (index . 0) | nindent 2 }}
+  app.kubernetes.io/component: {{ index . 1 }}
+annotations:
+  helm.sh/hook: {{ index . 2 }}
+  helm.sh/hook-weight: {{ index . 3 | quote }}
+  helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
 {{- end -}}

@@ -13,6 +13,19 @@ use crate::exec;
 /// Who tokens of service accounts say they are from.
 pub(super) const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
 
+/// What the API server notes of each request: who asked for what, of those whose rights are a chart's.
+const AUDIT: &str = "
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+- {level: None, userGroups: ['system:serviceaccounts:kube-system']}
+- {level: Metadata, userGroups: ['system:serviceaccounts']}
+- {level: None}
+";
+/// Where, in the bed's folder.
+pub(super) const AUDIT_FILE: &str = "kubernetes-audit.log";
+
 /// Clients of the API server that get a kubeconfig: file name, user, group.
 const USERS: [(&str, &str, &str); 6] = [
     ("admin", "bed-admin", "system:masters"),
@@ -105,7 +118,11 @@ pub(super) fn start_etcd(site: &Site) -> Result<()> {
 /// Starts the API server.
 pub(super) fn start_apiserver(site: &Site) -> Result<()> {
     let pki = |file: &str| site.file(&format!("pki/{file}"));
+    let policy = site.file("kubernetes-audit.yaml");
+    fs::write(&policy, AUDIT).context("write the API server's audit policy")?;
     let mut arguments = vec![
+        format!("--audit-policy-file={policy}"),
+        format!("--audit-log-path={}", site.file(AUDIT_FILE)),
         format!("--etcd-servers={}", local_url(site.ports.etcd)),
         format!("--secure-port={}", site.ports.kubernetes),
         format!("--bind-address={}", site.bind_address()),

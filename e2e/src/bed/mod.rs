@@ -52,6 +52,8 @@ pub struct Bed {
     pub kubernetes_address: String,
     /// The certificate of the authority that signed the API server's.
     pub kubernetes_ca: PathBuf,
+    /// What it notes of requests by service accounts outside of kube-system: one JSON object a line.
+    pub kubernetes_audit_file: PathBuf,
     /// What tokens of service accounts have as `iss`.
     pub kubernetes_issuer: String,
     /// OpenBao's URL from inside the bed (pods use `https://vault.vault.svc:8200`).

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
 
-use super::control_plane::{self, ISSUER};
+use super::control_plane::{self, AUDIT_FILE, ISSUER};
 use super::pki::write_private;
 use super::site::{NODE_ADDRESS, NODE_NAME, Site};
 use super::sweep::sweep;
@@ -175,6 +175,7 @@ fn finish(site: &Site) -> Result<Bed> {
         kubeconfig: site.state.join("kubeconfig"),
         kubernetes_address: site.kubernetes_url(),
         kubernetes_ca: site.state.join("pki/kubernetes-ca.crt"),
+        kubernetes_audit_file: site.state.join(AUDIT_FILE),
         kubernetes_issuer: ISSUER.to_owned(),
         vault_address: site.vault_url(),
         vault_ca: site.state.join("pki/vault-ca.crt"),

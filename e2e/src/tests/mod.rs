@@ -3,6 +3,7 @@
 
 mod admission;
 mod api;
+mod chart;
 mod cli;
 mod engine;
 mod kinds;
@@ -137,6 +138,7 @@ fn all() -> Vec<Test> {
     let servers = [
         engine::tests(),
         kinds::tests(),
+        chart::tests(),
         admission::tests(),
         policies::tests(),
         operator::tests(),
