@@ -23,6 +23,9 @@ pub(crate) enum Command {
     ///
     /// Shows what it would do; with --yes it does it. Running it again changes only what differs. What
     /// belongs to somebody else is left alone, unless --replace is given.
+    ///
+    /// Who has no token for it, or must have it reviewed, lets --output write it: --output policy shows the Vault
+    /// policy that a token needs for this and no more; hcl and terraform write files, and ask no Vault.
     Bootstrap(Bootstrap),
     /// Write a script that completes command lines.
     ///
@@ -105,6 +108,15 @@ pub(crate) struct Bootstrap {
     /// Also overwrite configs and policies that are another cluster's or a person's.
     #[arg(long)]
     pub(crate) replace: bool,
+    /// Do nothing and ask no Vault: write what would be done, for somebody to review.
+    #[arg(long, value_enum, value_name = "FORM", conflicts_with_all = ["yes", "replace"])]
+    pub(crate) output: Option<Output>,
+    /// Where --output hcl and terraform write their files [default: keystead-CLUSTER].
+    #[arg(long, value_name = "DIR", requires = "output")]
+    pub(crate) folder: Option<PathBuf>,
+    /// Namespace in Vault (spec.vault.namespace); it must be there [default: the root namespace].
+    #[arg(long, env = "VAULT_NAMESPACE", value_name = "PATH", value_parser = mount_path)]
+    pub(crate) vault_namespace: Option<String>,
     /// How pods will log in (spec.workloadAuth.method).
     #[arg(long, value_enum, default_value = "jwt")]
     pub(crate) workload_method: Method,
@@ -119,10 +131,10 @@ pub(crate) struct Bootstrap {
     #[arg(long, value_name = "NAME", value_parser = name)]
     pub(crate) operator_role: Option<String>,
     /// Namespace of the operator: where the chart is installed.
-    #[arg(long, default_value = "keystead-system")]
+    #[arg(long, default_value = "keystead-system", value_parser = dns_label)]
     pub(crate) operator_namespace: String,
     /// Service account of the operator.
-    #[arg(long, default_value = "keystead")]
+    #[arg(long, default_value = "keystead", value_parser = name)]
     pub(crate) operator_service_account: String,
     /// Audience of the tokens that log in (the chart's `vault.audience`, spec.workloadAuth.audience).
     #[arg(long, default_value = "vault")]
@@ -152,6 +164,17 @@ pub(crate) struct Bootstrap {
     pub(crate) context: Option<String>,
 }
 
+/// What is written instead of done.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Output {
+    /// The Vault policy that the token needs, to standard output.
+    Policy,
+    /// The policy and all bodies as files, and a script that applies them by `vault` or `bao`.
+    Hcl,
+    /// Resources of Terraform's provider `hashicorp/vault`.
+    Terraform,
+}
+
 /// Auth method of pods.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(crate) enum Method {
@@ -170,7 +193,7 @@ impl From<Method> for WorkloadMethod {
     }
 }
 
-// These names become part of the operator's policy, where nothing can be escaped.
+// These names become part of policies and scripts, where little can be escaped.
 
 pub(crate) fn dns_label(text: &str) -> Result<String, String> {
     let expected = "expected a DNS label: lower-case letters, digits and '-', at most 63, no '-' at the ends";
@@ -235,6 +258,9 @@ mod tests {
             "--cluster c1 --workload-mount auth/jwt",
             "--cluster c1 --operator-mount ../sys",
             "--cluster c1 --operator-role a\"b",
+            "--cluster c1 --operator-namespace a;b",
+            "--cluster c1 --operator-service-account *",
+            "--cluster c1 --vault-namespace $(a)",
         ] {
             assert!(parse(bad).is_err(), "{bad}");
         }

@@ -50,7 +50,7 @@ pub(crate) struct Options {
 pub(crate) async fn run(options: Options) -> anyhow::Result<ExitCode> {
     let by = encryption_key(&options.by)?;
     if let Some(file) = &options.renew {
-        let client = vault::client_in(&options.vault, options.vault_namespace.as_deref())?;
+        let client = vault::client(&options.vault, options.vault_namespace.as_deref())?;
         return renew::run(file, &by, &client).await;
     }
     let (Some(key), Some(file), Some(cluster)) = (&options.key, &options.file, &options.cluster) else {

@@ -10,13 +10,8 @@ use std::path::Path;
 /// What to do about a missing token.
 const NO_TOKEN: &str = "no Vault token: set VAULT_TOKEN, or name a file with --token-file";
 
-/// A client with the person's own token, of the server that the command line names.
-pub(crate) fn client(args: &VaultArgs) -> anyhow::Result<Client> {
-    client_in(args, None)
-}
-
-/// The same, in a Vault namespace.
-pub(crate) fn client_in(args: &VaultArgs, namespace: Option<&str>) -> anyhow::Result<Client> {
+/// A client with the person's own token, of the server that the command line names, in a Vault namespace.
+pub(crate) fn client(args: &VaultArgs, namespace: Option<&str>) -> anyhow::Result<Client> {
     let address = args.address.clone();
     let client = Client::new(&Connection {
         address: address.context("no Vault: name its address with --vault, or set VAULT_ADDR")?,

@@ -6,31 +6,59 @@ use std::fmt;
 /// What Vault answers at a path.
 pub(crate) type Found = Map<String, Value>;
 
+/// Who logs in through an auth mount.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Whose {
+    /// The operator.
+    Operator,
+    /// Pods.
+    Workloads,
+}
+
+impl Whose {
+    /// The option that names another mount.
+    fn option(self) -> &'static str {
+        match self {
+            Self::Operator => "--operator-mount",
+            Self::Workloads => "--workload-mount",
+        }
+    }
+}
+
 /// Something to be there.
 #[derive(Debug)]
 pub(crate) enum Change {
-    /// An engine, or an auth method below `auth/`.
-    Mount {
+    /// A secret engine.
+    Engine {
         /// Where.
-        path: String,
+        mount: String,
         /// Its type.
         kind: &'static str,
         /// Version of a KV engine.
-        version: Option<String>,
+        version: Option<&'static str>,
+    },
+    /// An auth method.
+    Method {
+        /// Who logs in through it.
+        whose: Whose,
+        /// Where, without `auth/`.
+        mount: String,
+        /// Its type.
+        kind: &'static str,
     },
     /// A `kubernetes` auth method's config, with a token by which Vault asks the API server.
     Reviewer {
-        /// Where.
-        path: String,
-        /// The option that names another mount.
-        option: &'static str,
+        /// Who logs in through it.
+        whose: Whose,
+        /// The auth mount.
+        mount: String,
         /// The config without the token.
         body: Map<String, Value>,
     },
-    /// A `jwt` auth method's config.
+    /// The `jwt` auth method's config.
     SigningKeys {
-        /// Where.
-        path: String,
+        /// The auth mount.
+        mount: String,
         /// PEM public keys.
         keys: Vec<String>,
         /// Who tokens say they are from.
@@ -38,8 +66,8 @@ pub(crate) enum Change {
     },
     /// The operator's policy.
     Policy {
-        /// Where.
-        path: String,
+        /// Its name.
+        name: String,
         /// HCL.
         text: String,
     },
@@ -47,8 +75,10 @@ pub(crate) enum Change {
     Role {
         /// Whom it lets in.
         who: String,
-        /// Where.
-        path: String,
+        /// The auth mount.
+        mount: String,
+        /// Its name.
+        name: String,
         /// With what.
         body: Map<String, Value>,
     },
@@ -72,53 +102,59 @@ pub(crate) enum State {
 
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path();
         match self {
-            Self::Mount {
-                path,
-                kind,
-                version: None,
-            } => write!(f, "mount {kind} at {path}"),
-            Self::Mount {
-                path,
-                kind,
-                version: Some(version),
-            } => write!(f, "mount {kind} (version {version}) at {path}"),
-            Self::Reviewer { path, .. } => write!(
+            Self::Engine { mount, kind, version } => match version {
+                None => write!(f, "mount {kind} at {mount}"),
+                Some(version) => write!(f, "mount {kind} (version {version}) at {mount}"),
+            },
+            Self::Method { mount, kind, .. } => write!(f, "mount {kind} at auth/{mount}"),
+            Self::Reviewer { .. } => write!(
                 f,
                 "write {path}: the API server, and a service account's token to ask it about tokens"
             ),
-            Self::SigningKeys { path, keys, .. } => write!(
+            Self::SigningKeys { keys, .. } => write!(
                 f,
                 "write {path}: the {} public signing key(s) and the issuer of the cluster",
                 keys.len()
             ),
-            Self::Policy { path, .. } => {
-                write!(f, "write {path}: the operator's policy (policies/operator.hcl)")
-            }
-            Self::Role { who, path, .. } => write!(f, "write {path}: lets in {who}"),
+            Self::Policy { .. } => write!(f, "write {path}: the operator's policy (policies/operator.hcl)"),
+            Self::Role { who, .. } => write!(f, "write {path}: lets in {who}"),
         }
     }
 }
 
 impl Change {
-    /// Where it is read and written; a mount is not.
-    pub(crate) fn path(&self) -> Option<&str> {
+    /// Where it is written; all but a mount is read there, too.
+    pub(crate) fn path(&self) -> String {
         match self {
-            Self::Mount { .. } => None,
-            Self::Reviewer { path, .. }
-            | Self::SigningKeys { path, .. }
-            | Self::Policy { path, .. }
-            | Self::Role { path, .. } => Some(path),
+            Self::Engine { mount, .. } => format!("sys/mounts/{mount}"),
+            Self::Method { mount, .. } => format!("sys/auth/{mount}"),
+            Self::Reviewer { mount, .. } | Self::SigningKeys { mount, .. } => format!("auth/{mount}/config"),
+            Self::Policy { name, .. } => format!("sys/policies/acl/{name}"),
+            Self::Role { mount, name, .. } => format!("auth/{mount}/role/{name}"),
+        }
+    }
+
+    /// What a token must be allowed there.
+    pub(crate) fn capabilities(&self) -> &'static [&'static str] {
+        match self {
+            Self::Engine { .. } => &["update"],
+            Self::Method { .. } => &["sudo", "update"],
+            // These have no check whether they exist: each write is an update.
+            Self::Reviewer { .. } | Self::SigningKeys { .. } | Self::Policy { .. } => &["read", "update"],
+            Self::Role { .. } => &["create", "read", "update"],
         }
     }
 
     /// What is written; a reviewer's token is still missing from it.
     pub(crate) fn body(&self) -> Map<String, Value> {
         let fields = match self {
-            Self::Mount { kind, version, .. } => {
-                let options = version.as_ref().map(|version| json!({ "version": version }));
+            Self::Engine { kind, version, .. } => {
+                let options = version.map(|version| json!({ "version": version }));
                 json!({ "type": kind, "options": options })
             }
+            Self::Method { kind, .. } => json!({ "type": kind }),
             Self::Reviewer { body, .. } | Self::Role { body, .. } => return body.clone(),
             Self::SigningKeys { keys, issuer, .. } => {
                 json!({ "jwt_validation_pubkeys": keys, "bound_issuer": issuer })
@@ -135,9 +171,11 @@ impl Change {
     pub(crate) fn compare(&self, found: Option<&Found>) -> State {
         let Some(found) = found else { return State::Missing };
         let (foreign, option) = match self {
-            Self::Mount { .. } | Self::Role { .. } => (None, ""),
-            Self::Reviewer { body, option, .. } => (other_server(body, found), *option),
-            Self::SigningKeys { keys, issuer, .. } => (other_keys(keys, issuer, found), "--workload-mount"),
+            Self::Engine { .. } | Self::Method { .. } | Self::Role { .. } => (None, ""),
+            Self::Reviewer { body, whose, .. } => (other_server(body, found), whose.option()),
+            Self::SigningKeys { keys, issuer, .. } => {
+                (other_keys(keys, issuer, found), Whose::Workloads.option())
+            }
             Self::Policy { text, .. } => (other_policy(text, found), "--operator-role"),
         };
         if let Some(why) = foreign {

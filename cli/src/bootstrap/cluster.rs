@@ -18,7 +18,9 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 /// The reviewer's service account, its Secret and (with the namespace) its binding.
-const REVIEWER: &str = "keystead-vault-reviewer";
+pub(crate) const REVIEWER: &str = "keystead-vault-reviewer";
+/// Whose fields the reviewer's are, in server-side apply.
+pub(crate) const FIELD_MANAGER: &str = "kubectl-keystead";
 /// Longest wait for the control plane to fill the reviewer's Secret.
 const TOKEN_DEADLINE: Duration = Duration::from_secs(30);
 
@@ -31,6 +33,7 @@ pub(crate) struct Cluster {
 }
 
 /// What Vault must know of a cluster.
+#[derive(Default)]
 pub(crate) struct ClusterFacts {
     /// Address of the API server.
     pub(crate) host: String,
@@ -78,54 +81,61 @@ impl Cluster {
     /// Makes the reviewer where it is missing, and answers its token.
     pub(crate) async fn reviewer_token(&self) -> anyhow::Result<Sensitive<String>> {
         let namespace = self.namespace.as_str();
-        let account = json!({ "kind": "ServiceAccount", "name": REVIEWER, "namespace": namespace });
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
-        if namespaces.get_opt(namespace).await?.is_none() {
-            ensure(
-                &namespaces,
-                namespace,
-                json!({ "apiVersion": "v1", "kind": "Namespace" }),
-            )
-            .await?;
-        }
         let accounts: Api<ServiceAccount> = Api::namespaced(self.client.clone(), namespace);
-        ensure(
-            &accounts,
-            REVIEWER,
-            json!({ "apiVersion": "v1", "kind": "ServiceAccount" }),
-        )
-        .await?;
         let bindings: Api<ClusterRoleBinding> = Api::all(self.client.clone());
-        let binding = json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1",
-            "kind": "ClusterRoleBinding",
-            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "system:auth-delegator" },
-            "subjects": [account],
-        });
-        ensure(&bindings, &format!("{namespace}:{REVIEWER}"), binding).await?;
         let secrets: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
-        let secret = json!({
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "type": "kubernetes.io/service-account-token",
-            "metadata": { "annotations": { "kubernetes.io/service-account.name": REVIEWER } },
-        });
-        ensure(&secrets, REVIEWER, secret).await?;
+        let [ours, account, binding, secret] = reviewer(namespace);
+        if namespaces.get_opt(namespace).await?.is_none() {
+            ensure(&namespaces, ours).await?;
+        }
+        ensure(&accounts, account).await?;
+        ensure(&bindings, binding).await?;
+        ensure(&secrets, secret).await?;
         tokio::time::timeout(TOKEN_DEADLINE, token(&secrets)).await.with_context(|| {
             format!("no token in Secret {namespace}/{REVIEWER} after {} s: is the controller manager running?", TOKEN_DEADLINE.as_secs())
         })?
     }
 }
 
+/// The namespace, the service account by which Vault asks, its right to ask, and the Secret for its token.
+pub(crate) fn reviewer(namespace: &str) -> [Value; 4] {
+    [
+        json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": namespace } }),
+        json!({
+            "apiVersion": "v1",
+            "kind": "ServiceAccount",
+            "metadata": { "name": REVIEWER, "namespace": namespace },
+        }),
+        json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "ClusterRoleBinding",
+            "metadata": { "name": format!("{namespace}:{REVIEWER}") },
+            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "system:auth-delegator" },
+            "subjects": [{ "kind": "ServiceAccount", "name": REVIEWER, "namespace": namespace }],
+        }),
+        json!({
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "type": "kubernetes.io/service-account-token",
+            "metadata": {
+                "name": REVIEWER,
+                "namespace": namespace,
+                "annotations": { "kubernetes.io/service-account.name": REVIEWER },
+            },
+        }),
+    ]
+}
+
 /// Server-side apply of an object of ours.
-async fn ensure<K>(api: &Api<K>, name: &str, mut object: Value) -> anyhow::Result<()>
+async fn ensure<K>(api: &Api<K>, object: Value) -> anyhow::Result<()>
 where
     K: Clone + Debug + DeserializeOwned,
 {
-    object["metadata"]["name"] = name.into();
-    let parameters = PatchParams::apply("kubectl-keystead").force();
-    let kind = object["kind"].as_str().unwrap_or_default().to_owned();
-    api.patch(name, &parameters, &Patch::Apply(object))
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let (kind, name) = (text(&object["kind"]), text(&object["metadata"]["name"]));
+    let parameters = PatchParams::apply(FIELD_MANAGER).force();
+    api.patch(&name, &parameters, &Patch::Apply(object))
         .await
         .with_context(|| format!("cannot apply {kind} {name}"))?;
     Ok(())

@@ -2,13 +2,16 @@
 
 mod change;
 mod cluster;
+mod files;
 mod plan;
+mod rights;
 
-use crate::args::Bootstrap;
+use crate::args::{Bootstrap, Output};
 use crate::{output, vault};
 use anyhow::Context as _;
 use change::{Change, Found, State};
-use cluster::Cluster;
+use cluster::{Cluster, ClusterFacts};
+use files::File;
 use keystead_vault::Client;
 use plan::{Facts, Names};
 use serde::Deserialize;
@@ -17,13 +20,21 @@ use std::collections::BTreeMap;
 
 pub(crate) async fn run(args: Bootstrap) -> anyhow::Result<()> {
     let names = Names::new(&args)?;
-    let vault = vault::client(&args.vault)?;
-    let cluster = Cluster::connect(&args).await?;
+    match args.output {
+        None => prepare(&args, &names).await,
+        Some(output) => write(&args, &names, output).await,
+    }
+}
+
+/// Shows what is missing, and with --yes does it.
+async fn prepare(args: &Bootstrap, names: &Names) -> anyhow::Result<()> {
+    let vault = vault::client(&args.vault, args.vault_namespace.as_deref())?;
+    let cluster = Cluster::connect(args).await?;
     let facts = Facts {
         cluster: cluster.facts().await?,
         mounts: mounts(&vault).await?,
     };
-    let missing = missing(&args, &names, &vault, &cluster, &facts).await?;
+    let missing = missing(args, names, &vault, &cluster, &facts).await?;
     let mut out = std::io::stdout();
     match (missing.len(), args.yes) {
         (0, _) => output::line(&mut out, "Nothing to do: this Vault is ready."),
@@ -41,7 +52,33 @@ pub(crate) async fn run(args: Bootstrap) -> anyhow::Result<()> {
             }
         }
     }
-    output::line(&mut out, &plan::next_steps(&args, &names));
+    output::line(&mut out, &plan::next_steps(args, names));
+    Ok(())
+}
+
+/// Writes what would be done, for somebody to review. It is all that should be there, whatever is there.
+async fn write(args: &Bootstrap, names: &Names, form: Output) -> anyhow::Result<()> {
+    let mut out = std::io::stdout();
+    // No path is a matter of the cluster.
+    let token = rights::policy(args, &plan::wanted(args, names, &ClusterFacts::default()));
+    if form == Output::Policy {
+        output::line(&mut out, token.trim_end());
+        return Ok(());
+    }
+    let facts = Cluster::connect(args).await?.facts().await?;
+    let changes = plan::wanted(args, names, &facts);
+    let files = match form {
+        Output::Terraform => files::terraform(args, &changes),
+        Output::Hcl | Output::Policy => files::script(args, &changes),
+    };
+    let token = File::new("token.hcl", token);
+    let folder = args.folder.clone();
+    let folder = folder.unwrap_or_else(|| format!("keystead-{}", args.cluster).into());
+    for file in files?.iter().chain([&token]) {
+        let path = file.write(&folder)?;
+        output::line(&mut out, &format!("wrote {}", path.display()));
+    }
+    output::line(&mut out, &plan::next_steps(args, names));
     Ok(())
 }
 
@@ -56,7 +93,7 @@ async fn missing(
 ) -> anyhow::Result<Vec<Change>> {
     let mut missing = Vec::new();
     let mut out = std::io::stdout();
-    for change in plan::wanted(args, names, facts) {
+    for change in plan::wanted(args, names, &facts.cluster) {
         let mark = match look(vault, cluster, facts, &change).await? {
             State::Done => "=",
             State::Missing => "+",
@@ -66,7 +103,7 @@ async fn missing(
             }
             State::Foreign { why, option } => anyhow::bail!(
                 "{} exists, and {why}: it seems to be somebody else's, so nothing was written. Choose another place with {option}, or overwrite it with --replace",
-                change.path().unwrap_or_default()
+                change.path()
             ),
         };
         output::line(&mut out, &format!("{mark} {change}"));
@@ -80,7 +117,7 @@ async fn missing(
 /// The mounts there are, with their types: engines by path, auth methods below `auth/`.
 async fn mounts(vault: &Client) -> anyhow::Result<BTreeMap<String, Mount>> {
     let mut all: BTreeMap<String, Mount> = vault.read("sys/mounts").await.context(
-        "the token must be allowed to read sys/mounts and sys/auth, and to write mounts, policies and roles",
+        "the token must be allowed to read sys/mounts and sys/auth, and to write mounts, policies and roles; --output policy shows the policy that it needs",
     )?;
     let auth: BTreeMap<String, Mount> = vault.read("sys/auth").await?;
     all.extend(
@@ -102,12 +139,13 @@ pub(crate) struct Mount {
 
 /// Whether a change is made already.
 async fn look(vault: &Client, cluster: &Cluster, facts: &Facts, change: &Change) -> anyhow::Result<State> {
-    let Some(path) = change.path() else {
-        return facts.mounted(change);
-    };
+    if let Some(state) = facts.mounted(change)? {
+        return Ok(state);
+    }
+    let path = change.path();
     // Vault has many words for a path below a mount that is not there: it is not asked.
-    let found: Option<Found> = if facts.has(path) {
-        vault.read_optional(path).await?
+    let found: Option<Found> = if facts.has(&path) {
+        vault.read_optional(&path).await?
     } else {
         None
     };
@@ -121,17 +159,10 @@ async fn look(vault: &Client, cluster: &Cluster, facts: &Facts, change: &Change)
 
 async fn apply(vault: &Client, cluster: &Cluster, change: &Change) -> anyhow::Result<()> {
     let mut body = change.body();
-    let path = match change {
-        Change::Mount { path, .. } => match path.strip_prefix("auth/") {
-            Some(method) => format!("sys/auth/{method}"),
-            None => format!("sys/mounts/{path}"),
-        },
-        _ => change.path().unwrap_or_default().to_owned(),
-    };
     if let Change::Reviewer { .. } = change {
         let token = cluster.reviewer_token().await?;
         body.insert("token_reviewer_jwt".into(), Value::String(token.expose().clone()));
     }
-    vault.write(&path, &Value::Object(body)).await?;
+    vault.write(&change.path(), &Value::Object(body)).await?;
     Ok(())
 }

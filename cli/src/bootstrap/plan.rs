@@ -1,7 +1,7 @@
 //! What there should be in Vault before an operator can work: pure.
 
 use super::Mount;
-use super::change::{Change, State};
+use super::change::{Change, State, Whose};
 use super::cluster::ClusterFacts;
 use crate::args::{Bootstrap, Method};
 use keystead_vault::hcl::{self, OperatorPolicy};
@@ -25,20 +25,25 @@ impl Facts {
         !path.starts_with("auth/") || self.mounts.keys().any(|mount| path.starts_with(mount.as_str()))
     }
 
-    /// Whether a mount is there. What stands in its way is an error.
-    pub(crate) fn mounted(&self, change: &Change) -> anyhow::Result<State> {
-        let Change::Mount { path, kind, version } = change else {
-            anyhow::bail!("not a mount: {change}");
+    /// Whether a mount is there; none where a change is something else. What stands in its way is an error.
+    pub(crate) fn mounted(&self, change: &Change) -> anyhow::Result<Option<State>> {
+        let (path, wanted, version) = match change {
+            Change::Engine { mount, kind, version } => (mount.clone(), *kind, *version),
+            Change::Method { mount, kind, .. } => (format!("auth/{mount}"), *kind, None),
+            _ => return Ok(None),
         };
         let Some(found) = self.mounts.get(&format!("{path}/")) else {
-            return Ok(State::Missing);
+            return Ok(Some(State::Missing));
         };
-        let same = found.options.as_ref().and_then(|options| options.get("version")) == version.as_ref();
+        let options = found.options.as_ref();
+        let theirs = options
+            .and_then(|options| options.get("version"))
+            .map(String::as_str);
         anyhow::ensure!(
-            found.kind == *kind && (version.is_none() || same),
+            found.kind == wanted && (version.is_none() || theirs == version),
             "{path} is mounted already, and not as {change} needs it: choose another path"
         );
-        Ok(State::Done)
+        Ok(Some(State::Done))
     }
 }
 
@@ -74,22 +79,17 @@ impl Names {
 }
 
 /// Everything that should be there, in the order in which it can be made.
-pub(crate) fn wanted(args: &Bootstrap, names: &Names, facts: &Facts) -> Vec<Change> {
-    let (operators, workloads) = (&names.operator_mount, &names.workload_mount);
+pub(crate) fn wanted(args: &Bootstrap, names: &Names, cluster: &ClusterFacts) -> Vec<Change> {
     // Otherwise the operator mounts them.
     let mut changes = if args.manage_mounts {
         Vec::new()
     } else {
         engines(args)
     };
-    changes.extend([
-        auth_mount(operators, Method::Kubernetes),
-        kubernetes_config(operators, "--operator-mount", facts),
-        auth_mount(workloads, args.workload_method),
-    ]);
-    changes.push(match args.workload_method {
-        Method::Jwt => jwt_config(workloads, facts),
-        Method::Kubernetes => kubernetes_config(workloads, "--workload-mount", facts),
+    changes.extend(reviewed(Whose::Operator, &names.operator_mount, cluster));
+    changes.extend(match args.workload_method {
+        Method::Jwt => signed(&names.workload_mount, cluster),
+        Method::Kubernetes => reviewed(Whose::Workloads, &names.workload_mount, cluster),
     });
     changes.push(policy(args, names));
     changes.push(role(args, names));
@@ -97,54 +97,54 @@ pub(crate) fn wanted(args: &Bootstrap, names: &Names, facts: &Facts) -> Vec<Chan
 }
 
 fn engines(args: &Bootstrap) -> Vec<Change> {
-    let values = Change::Mount {
-        path: args.kv.clone(),
-        kind: "kv",
-        version: Some("2".into()),
+    let engine = |kind, version, mount: &String| Change::Engine {
+        mount: mount.clone(),
+        kind,
+        version,
     };
-    let databases = args.database.clone().map(|path| Change::Mount {
-        path,
-        kind: "database",
-        version: None,
-    });
-    let keys = args.transit.clone().map(|path| Change::Mount {
-        path,
-        kind: "transit",
-        version: None,
-    });
+    let values = engine("kv", Some("2"), &args.kv);
+    let databases = args.database.iter().map(|path| engine("database", None, path));
+    let keys = args.transit.iter().map(|path| engine("transit", None, path));
     [values].into_iter().chain(databases).chain(keys).collect()
 }
 
-fn auth_mount(path: &str, method: Method) -> Change {
-    Change::Mount {
-        path: format!("auth/{path}"),
-        kind: match method {
-            Method::Jwt => "jwt",
-            Method::Kubernetes => "kubernetes",
+/// An auth method that asks the API server about each token.
+fn reviewed(whose: Whose, mount: &str, cluster: &ClusterFacts) -> [Change; 2] {
+    let mount = mount.to_owned();
+    [
+        Change::Method {
+            whose,
+            mount: mount.clone(),
+            kind: "kubernetes",
         },
-        version: None,
-    }
+        Change::Reviewer {
+            whose,
+            mount,
+            body: fields(json!({
+                "kubernetes_host": cluster.host,
+                "kubernetes_ca_cert": cluster.ca,
+                // Vault itself need not run in this cluster.
+                "disable_local_ca_jwt": true,
+            })),
+        },
+    ]
 }
 
-fn kubernetes_config(mount: &str, option: &'static str, facts: &Facts) -> Change {
-    Change::Reviewer {
-        path: format!("auth/{mount}/config"),
-        option,
-        body: fields(json!({
-            "kubernetes_host": facts.cluster.host,
-            "kubernetes_ca_cert": facts.cluster.ca,
-            // Vault itself need not run in this cluster.
-            "disable_local_ca_jwt": true,
-        })),
-    }
-}
-
-fn jwt_config(mount: &str, facts: &Facts) -> Change {
-    Change::SigningKeys {
-        path: format!("auth/{mount}/config"),
-        keys: facts.cluster.keys.clone(),
-        issuer: facts.cluster.issuer.clone(),
-    }
+/// The pods' auth method that knows the keys which sign their tokens.
+fn signed(mount: &str, cluster: &ClusterFacts) -> [Change; 2] {
+    let mount = mount.to_owned();
+    [
+        Change::Method {
+            whose: Whose::Workloads,
+            mount: mount.clone(),
+            kind: "jwt",
+        },
+        Change::SigningKeys {
+            mount,
+            keys: cluster.keys.clone(),
+            issuer: cluster.issuer.clone(),
+        },
+    ]
 }
 
 fn policy(args: &Bootstrap, names: &Names) -> Change {
@@ -158,25 +158,21 @@ fn policy(args: &Bootstrap, names: &Names) -> Change {
         manage_mounts: args.manage_mounts,
     });
     Change::Policy {
-        path: format!("sys/policies/acl/{}", names.operator_role),
+        name: names.operator_role.clone(),
         text,
     }
 }
 
 fn role(args: &Bootstrap, names: &Names) -> Change {
-    let Names {
-        operator_mount,
-        operator_role,
-        ..
-    } = names;
     Change::Role {
         who: format!("{}/{}", args.operator_namespace, args.operator_service_account),
-        path: format!("auth/{operator_mount}/role/{operator_role}"),
+        mount: names.operator_mount.clone(),
+        name: names.operator_role.clone(),
         body: fields(json!({
             "bound_service_account_names": [args.operator_service_account],
             "bound_service_account_namespaces": [args.operator_namespace],
             "audience": args.audience,
-            "token_policies": [operator_role],
+            "token_policies": [names.operator_role],
             "token_no_default_policy": true,
             "token_ttl": OPERATOR_TTL,
             "token_type": "service",
@@ -200,13 +196,15 @@ pub(crate) fn next_steps(args: &Bootstrap, names: &Names) -> String {
         .into_iter()
         .filter_map(|(field, path)| path.as_ref().map(|path| format!(", {field}: {path}")));
     let others: String = others.collect();
+    let namespace = args.vault_namespace.as_ref();
+    let namespace = namespace.map_or_else(String::new, |name| format!("namespace: {name}, "));
     format!(
         "
 Next, install the operator and name this Vault to it:
   helm install keystead charts/keystead --namespace {} --create-namespace --set cluster={}
   (and --set image.operator.repository=… --set image.sidecar.repository=… where they are in a registry)
 and in a SecretProvider:
-  vault: {{auth: {{kubernetes: {{mount: {}, role: {}}}}}, mounts: {{kv: {}{others}}}, pathPrefix: {}{manage}}}
+  vault: {{{namespace}auth: {{kubernetes: {{mount: {}, role: {}}}}}, mounts: {{kv: {}{others}}}, pathPrefix: {}{manage}}}
   workloadAuth: {{method: {method}, mount: {}, audience: {}}}",
         args.operator_namespace,
         args.cluster,
@@ -219,7 +217,7 @@ and in a SecretProvider:
     )
 }
 
-fn fields(value: Value) -> Map<String, Value> {
+pub(super) fn fields(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(fields) => fields,
         _ => Map::new(),
@@ -227,4 +225,4 @@ fn fields(value: Value) -> Map<String, Value> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

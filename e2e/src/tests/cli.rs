@@ -1,12 +1,13 @@
 //! `kubectl keystead` against real servers, as a person runs it.
 
+mod bootstrap;
 mod plan;
 mod release;
 mod resolve;
 mod validate;
 
 use std::io::Write as _;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -25,6 +26,14 @@ pub(super) fn tests() -> Vec<Test> {
 type Named = (&'static str, fn(&Stage) -> Result<()>);
 
 const TESTS: &[Named] = &[
+    (
+        "cli: bootstrap needs each right that it names, and no other",
+        bootstrap::rights,
+    ),
+    (
+        "cli: bootstrap's files do the same by a shell, in a namespace of Vault",
+        bootstrap::files,
+    ),
     (
         "cli: plan says what the operator will do, and never a value",
         plan::before_and_after,
@@ -70,9 +79,13 @@ struct Answer {
 /// Runs a command of the tool; `@id@` in it is the test's name.
 fn run(rig: &Rig<'_>, line: &str, input: &str) -> Result<Answer> {
     let line = format!("kubectl-keystead {}", line.replace("@id@", &rig.id));
-    let mut child = rig
-        .stage
-        .command(&line)
+    let input = input.replace("@id@", &rig.id);
+    answer(&mut rig.stage.command(&line), line, &input)
+}
+
+/// Runs a command, shown as `line`.
+fn answer(command: &mut Command, line: String, input: &str) -> Result<Answer> {
+    let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -80,7 +93,7 @@ fn run(rig: &Rig<'_>, line: &str, input: &str) -> Result<Answer> {
         .with_context(|| format!("run {line}"))?;
     if let Some(mut to) = child.stdin.take() {
         // A command that reads nothing has closed it.
-        let _ = to.write_all(input.replace("@id@", &rig.id).as_bytes());
+        let _ = to.write_all(input.as_bytes());
     }
     let output = child.wait_with_output()?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
