@@ -1,11 +1,13 @@
-//! What OpenBao notes of each request.
+//! What OpenBao and the API server note of each request.
 
 use std::fs;
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
 
 use super::Rig;
+use super::chart::RELEASE;
 
 impl Rig<'_> {
     /// How long OpenBao's audit file is now.
@@ -17,17 +19,29 @@ impl Rig<'_> {
     /// The answered requests that OpenBao noted since.
     pub(crate) fn audit_since(&self, mark: usize) -> Result<Vec<Value>> {
         let bed = self.stage.bed().context("this test needs a bed")?;
-        let bytes = fs::read(&bed.vault_audit_file)?;
-        let new = bytes.get(mark..).context("the audit file became shorter")?;
-        // The last line may not be whole yet.
-        let lines = new.split_inclusive(|byte| *byte == b'\n');
-        let lines = lines.filter(|line| line.ends_with(b"\n"));
-        let entries: Vec<Value> = lines.map(serde_json::from_slice).collect::<Result<_, _>>()?;
+        let entries = entries(&bed.vault_audit_file, mark)?.into_iter();
+        Ok(entries.filter(|entry| entry["type"] == "response").collect())
+    }
+
+    /// What the API server noted of the requests of the operator's account, their answers' status among it.
+    pub(crate) fn requests(&self) -> Result<Vec<Value>> {
+        let bed = self.stage.bed().context("this test needs a bed")?;
+        let account = format!("system:serviceaccount:{}:{RELEASE}", self.id);
+        let entries = entries(&bed.kubernetes_audit_file, 0)?.into_iter();
         Ok(entries
-            .into_iter()
-            .filter(|entry| entry["type"] == "response")
+            .filter(|entry| entry["user"]["username"] == *account)
             .collect())
     }
+}
+
+/// The whole lines of a file of JSON objects from a byte on.
+fn entries(file: &Path, mark: usize) -> Result<Vec<Value>> {
+    let bytes = fs::read(file)?;
+    let new = bytes.get(mark..).context("the audit file became shorter")?;
+    // The last line may not be whole yet.
+    let lines = new.split_inclusive(|byte| *byte == b'\n');
+    let lines = lines.filter(|line| line.ends_with(b"\n"));
+    Ok(lines.map(serde_json::from_slice).collect::<Result<_, _>>()?)
 }
 
 /// Whether an entry of the audit file is a request by a token with this policy.

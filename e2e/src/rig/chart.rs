@@ -31,7 +31,7 @@ impl Rig<'_> {
     }
 
     /// What the chart makes of these options for a release in this test's own namespace.
-    fn rendered(&self, options: &str) -> Result<String> {
+    pub(crate) fn rendered(&self, options: &str) -> Result<String> {
         let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/../charts/keystead");
         let line = format!("helm template {RELEASE} '{chart}' --namespace @id@ --set cluster=@id@ {options}");
         self.ask_quietly(&line)
@@ -57,7 +57,7 @@ impl<'a> Webhook<'a> {
     }
 
     /// The API server takes a moment to hear of a new webhook.
-    fn wait(&self) -> Result<()> {
+    pub(crate) fn wait(&self) -> Result<()> {
         let scope = "
 apiVersion: keystead.dev/v1alpha1
 kind: SecretScope

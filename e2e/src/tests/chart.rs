@@ -1,5 +1,6 @@
 //! The chart with real Helm: what it refuses, and whether the API server takes all that it makes.
 
+mod rights;
 #[cfg(test)]
 mod values;
 
@@ -100,10 +101,16 @@ const TYPOS: [(&str, &str); 7] = [
 const FOREIGN: [&str; 2] = ["monitoring.coreos.com/v1", "cert-manager.io/v1"];
 
 pub(super) fn tests() -> Vec<Test> {
-    vec![Test::on_servers(
-        "chart: a misspelt value is refused with a sentence, and the API server takes every object of every set",
-        whatever_the_values,
-    )]
+    vec![
+        Test::on_servers(
+            "chart: a misspelt value is refused with a sentence, and the API server takes every object of every set",
+            whatever_the_values,
+        ),
+        Test::on_databases(
+            "chart: each right of the operator is used, and none is missed",
+            rights::used,
+        ),
+    ]
 }
 
 fn whatever_the_values(stage: &Stage) -> Result<()> {

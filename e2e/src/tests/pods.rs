@@ -4,7 +4,7 @@ mod database;
 pub(super) mod gate;
 pub(super) mod modes;
 mod places;
-mod reports;
+pub(super) mod reports;
 mod rollout;
 mod shapes;
 mod told;

@@ -170,12 +170,12 @@ pub(super) fn refused(stage: &Stage) -> Result<()> {
     })
 }
 
-fn report(message: &str) -> String {
+pub(in crate::tests) fn report(message: &str) -> String {
     json!({"reason": "SecretsNotReady", "message": message}).to_string()
 }
 
 /// Where the sidecar of the pod `one` is told to report.
-fn operator(rig: &Rig<'_>) -> Result<Https> {
+pub(in crate::tests) fn operator(rig: &Rig<'_>) -> Result<Https> {
     let told = config(&sidecar(rig, "shop", "one")?)?["operator"].clone();
     let text = |name: &str| told[name].as_str().context("the sidecar is told of the operator");
     let (_, port) = text("address")?.rsplit_once(':').context("a port")?;
@@ -212,7 +212,7 @@ pub(super) fn says(rig: &Rig<'_>, pod: &str, kind: &str, sentence: &str) -> Resu
 }
 
 /// The operator is a process of this machine, so pods are told its address by hand.
-pub(super) fn pod(rig: &Rig<'_>, name: &str, account: &str) -> Result<String> {
+pub(in crate::tests) fn pod(rig: &Rig<'_>, name: &str, account: &str) -> Result<String> {
     let node = node(rig)?;
     Ok(format!(
         "
