@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use keystead_crds::names;
 use keystead_crds::provider::{DEFAULT_CLASS, WorkloadMethod};
 use keystead_vault::hcl;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Works with Keystead as the person at the keyboard: with their kubeconfig and their Vault token.
@@ -27,12 +28,26 @@ pub(crate) enum Command {
     /// Who has no token for it, or must have it reviewed, lets --output write it: --output policy shows the Vault
     /// policy that a token needs for this and no more; hcl and terraform write files, and ask no Vault.
     Bootstrap(Bootstrap),
-    /// Write a script that completes command lines.
+    /// Write a script that completes command lines of kubectl-keystead.
     ///
-    /// bash: source <(kubectl keystead completion bash). It completes kubectl-keystead.
+    /// bash: source <(kubectl keystead completion bash). To have `kubectl keystead` completed, too, put
+    /// kubectl_complete-keystead into your PATH; it comes with this program.
     Completion {
         /// Of which shell.
         shell: clap_complete::Shell,
+    },
+    /// Complete the last of these words, for kubectl_complete-keystead.
+    #[command(name = "__complete", hide = true)]
+    Complete {
+        /// All words after `kubectl keystead`.
+        #[arg(last = true)]
+        words: Vec<OsString>,
+    },
+    /// Write the manual pages, one a command.
+    #[command(hide = true)]
+    Man {
+        /// Into this folder.
+        folder: PathBuf,
     },
     /// Show what the operator would do, without a value, and do nothing.
     ///

@@ -12,9 +12,10 @@ mod seal;
 mod validate;
 mod vault;
 mod view;
+mod words;
 
 use args::{Args, Command};
-use clap::{CommandFactory as _, Parser as _};
+use clap::Parser as _;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -36,15 +37,15 @@ fn run(args: Args) -> anyhow::Result<ExitCode> {
     runtime.block_on(async {
         match args.command {
             Command::Bootstrap(bootstrap) => bootstrap::run(bootstrap).await.map(|()| ExitCode::SUCCESS),
-            Command::Completion { shell } => {
-                clap_complete::generate(
-                    shell,
-                    &mut Args::command(),
-                    "kubectl-keystead",
-                    &mut std::io::stdout(),
-                );
+            Command::Complete { words } => {
+                output::line(&mut std::io::stdout(), &words::complete(words)?);
                 Ok(ExitCode::SUCCESS)
             }
+            Command::Completion { shell } => {
+                words::completion(shell);
+                Ok(ExitCode::SUCCESS)
+            }
+            Command::Man { folder } => words::manual(&folder).map(|()| ExitCode::SUCCESS),
             Command::Plan(options) => plan::run(options).await,
             Command::Release(options) => release::run(options).await,
             Command::Resolve(options) => resolve::run(options).await,

@@ -71,6 +71,11 @@ impl Stage {
         }
     }
 
+    /// `kubectl-keystead`.
+    pub fn cli(&self) -> &Path {
+        &self.cli
+    }
+
     /// Vault's address as pods see it.
     pub fn vault_for_pods(&self) -> &str {
         match &self.site {

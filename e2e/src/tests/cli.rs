@@ -2,6 +2,7 @@
 
 mod bootstrap;
 mod plan;
+mod plugin;
 mod release;
 mod resolve;
 mod validate;
@@ -33,6 +34,14 @@ const TESTS: &[Named] = &[
     (
         "cli: bootstrap's files do the same by a shell, in a namespace of Vault",
         bootstrap::files,
+    ),
+    (
+        "cli: kubectl runs it as its plugin, and the help says so",
+        plugin::installed,
+    ),
+    (
+        "cli: kubectl and the shells complete its words",
+        plugin::completed,
     ),
     (
         "cli: plan says what the operator will do, and never a value",
