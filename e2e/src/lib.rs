@@ -5,6 +5,7 @@ pub mod args;
 pub mod bed;
 pub mod bench;
 pub mod demo;
+mod documents;
 pub mod exec;
 pub mod image;
 pub mod interrupt;

@@ -253,7 +253,7 @@ fn run(command: &mut Command, input: Option<&str>) -> Result<(String, Option<Str
 }
 
 /// Splits a line at blanks, but not inside '…'.
-fn words(line: &str) -> Vec<String> {
+pub(crate) fn words(line: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let (mut quoted, mut open) = (false, false);
     for letter in line.chars() {

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::Test;
 use super::rig::{install_kinds, unique};
+use crate::documents;
 use crate::stage::Stage;
 
 /// The tests, the widest first.
@@ -50,9 +51,10 @@ fn shown_manifests(stage: &Stage) -> Result<()> {
     }
     let space = unique("shown")?;
     stage.show(&format!("kubectl create namespace {space}"))?;
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    // A pod is taken only where its account is.
+    stage.show(&format!("kubectl -n {space} create serviceaccount web"))?;
     let mut kinds = BTreeSet::new();
-    for (place, text) in manifests(&root)? {
+    for (place, text) in manifests()? {
         let objects = accepted(stage, &space, &text).with_context(|| format!("{place} is not accepted"))?;
         kinds.extend(objects);
     }
@@ -83,25 +85,17 @@ fn definitions(stage: &Stage) -> Result<Vec<Value>> {
 }
 
 /// The manifests of the story, and those in the documents, each with where it stands.
-fn manifests(root: &Path) -> Result<Vec<(String, String)>> {
+fn manifests() -> Result<Vec<(String, String)>> {
     let mut found = Vec::new();
-    for path in files(&root.join("e2e/story"), "yaml")? {
+    for path in files(&documents::root().join("e2e/story"), "yaml")? {
         let text = read(&path)?
             .replace("@vault@", "https://vault.vault.svc:8200")
             .replace("@node@", "node-1");
         found.push((path.display().to_string(), text));
     }
     ensure!(!found.is_empty(), "the story has no manifests");
-    let mut documents = files(&root.join("docs"), "md")?;
-    documents.extend(files(root, "md")?);
-    for path in documents {
-        for (number, block) in read(&path)?.split("```yaml\n").skip(1).enumerate() {
-            let block = block.split("```").next().unwrap_or_default();
-            if block.contains("apiVersion: keystead.dev/") {
-                let place = format!("example {} in {}", number + 1, path.display());
-                found.push((place, block.to_owned()));
-            }
-        }
+    for page in documents::all()? {
+        found.extend(page.manifests());
     }
     Ok(found)
 }
@@ -129,19 +123,11 @@ fn read(path: &Path) -> Result<String> {
 /// Has the API server check manifests without keeping them; answers their kinds. Namespaced ones
 /// are checked in a namespace that exists, whatever theirs is called.
 fn accepted(stage: &Stage, space: &str, manifests: &str) -> Result<Vec<String>> {
-    let mut command = stage.command("kubectl create --dry-run=client -o json -f -");
-    let json = stage.shown(
-        "kubectl create --dry-run=client -f -",
-        &mut command,
-        Some(manifests),
-    )?;
-    let mut objects = Vec::new();
-    for object in serde_json::Deserializer::from_str(&json).into_iter::<Value>() {
-        let mut object = object?;
+    let mut objects: Vec<Value> = serde_saphyr::from_multiple(manifests)?;
+    for object in &mut objects {
         if object["metadata"]["namespace"].is_string() {
             object["metadata"]["namespace"] = json!(space);
         }
-        objects.push(object);
     }
     let kinds = objects
         .iter()

@@ -12,6 +12,7 @@ mod lifecycle;
 mod old;
 mod operator;
 mod own;
+mod pages;
 mod pods;
 mod policies;
 mod report;
@@ -147,6 +148,7 @@ fn all() -> Vec<Test> {
         sidecar::tests(),
         leases::tests(),
         pods::tests(),
+        pages::tests(),
         lifecycle::tests(),
     ];
     tests.splice(1..1, servers.into_iter().flatten());
