@@ -1,5 +1,6 @@
 //! The chart with real Helm: what it refuses, and whether the API server takes all that it makes.
 
+mod lifecycle;
 mod rights;
 #[cfg(test)]
 mod values;
@@ -12,7 +13,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::Test;
+use super::{Run, Test};
 use crate::rig;
 use crate::stage::Stage;
 
@@ -110,6 +111,11 @@ pub(super) fn tests() -> Vec<Test> {
             "chart: each right of the operator is used, and none is missed",
             rights::used,
         ),
+        Test {
+            name: "chart: a release is installed, tested, upgraded and rolled back under load, uninstalled, and adopts what it left",
+            node: true,
+            run: Run::Bed(lifecycle::whole),
+        },
     ]
 }
 

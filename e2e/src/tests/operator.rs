@@ -12,7 +12,7 @@ pub(super) mod paths;
 mod process;
 mod provider;
 mod replicas;
-mod rest;
+pub(super) mod rest;
 mod seals;
 mod sync;
 mod tenants;

@@ -40,30 +40,45 @@ pub(super) fn second_start(stage: &Stage) -> Result<()> {
             rig.kv("data", "production/global/all/people"),
         ]
         .into();
-        wait::until("the operator has looked at everything", PATIENCE, None, || {
-            operator.check()?;
-            for entry in requests(rig, mark)? {
-                wanted.remove(entry["request"]["path"].as_str().unwrap_or_default());
-            }
-            Ok(wanted.is_empty())
-        })?;
+        looked_at(rig, mark, &mut wanted, || operator.check())?;
         // It finishes what is under way, so what it would write is written when it has ended.
         operator.stop()?;
-        for entry in requests(rig, mark)? {
-            let operation = entry["request"]["operation"].as_str().unwrap_or_default();
-            let path = entry["request"]["path"].as_str().unwrap_or_default();
-            let looks = matches!(operation, "read" | "list");
-            let own = path.starts_with("auth/token/")
-                || path.ends_with("/login")
-                || path == "sys/capabilities-self";
-            ensure!(looks || own, "the second start wrote: {operation} {path}");
-        }
+        wrote_nothing(rig, mark)?;
         let after = self::objects(rig)?;
         ensure!(after == objects, "objects changed, from {objects} to {after}");
         let after = self::events(rig)?;
         ensure!(after == events, "there are new events, from {events} to {after}");
         Ok(())
     })
+}
+
+/// Waits until an operator has asked Vault for all of these since.
+pub(in crate::tests) fn looked_at(
+    rig: &Rig<'_>,
+    mark: usize,
+    wanted: &mut BTreeSet<String>,
+    mut check: impl FnMut() -> Result<()>,
+) -> Result<()> {
+    wait::until("the operator has looked at everything", PATIENCE, None, || {
+        check()?;
+        for entry in requests(rig, mark)? {
+            wanted.remove(entry["request"]["path"].as_str().unwrap_or_default());
+        }
+        Ok(wanted.is_empty())
+    })
+}
+
+/// Holds that no operator wrote anything in Vault since, but for its own token.
+pub(in crate::tests) fn wrote_nothing(rig: &Rig<'_>, mark: usize) -> Result<()> {
+    for entry in requests(rig, mark)? {
+        let operation = entry["request"]["operation"].as_str().unwrap_or_default();
+        let path = entry["request"]["path"].as_str().unwrap_or_default();
+        let looks = matches!(operation, "read" | "list");
+        let own =
+            path.starts_with("auth/token/") || path.ends_with("/login") || path == "sys/capabilities-self";
+        ensure!(looks || own, "the second start wrote: {operation} {path}");
+    }
+    Ok(())
 }
 
 pub(super) fn no_value_leaks(stage: &Stage) -> Result<()> {
