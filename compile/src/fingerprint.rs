@@ -4,7 +4,7 @@
 use crate::kinds::binding::Account;
 use crate::{Key, World};
 use keystead_crds::Credential;
-use keystead_crds::names::GENERATE_ANNOTATION;
+use keystead_crds::names::ROTATE_ANNOTATION;
 use keystead_vault::digest::short;
 use keystead_vault::object::{KvSecret, Object, Root, ValueRef};
 use kube::ResourceExt as _;
@@ -34,12 +34,14 @@ pub fn of_credential(
     }
     let mut values = Vec::new();
     for (key, value) in &secret.keys {
-        let (mut value, mut from) = (value.clone(), None);
-        match &mut value {
+        let mut from = None;
+        match value {
             ValueRef::SecretKey { namespace, name, .. } => from = Some(version(&Key::new(namespace, name))?),
-            // It is asked for until it was followed. The annotation stays.
-            ValueRef::Generate { regenerate, .. } => *regenerate = None,
-            ValueRef::Literal(_) | ValueRef::InVault | ValueRef::Sealed(_) => {}
+            ValueRef::Literal(_)
+            | ValueRef::Generate { .. }
+            | ValueRef::InVault
+            | ValueRef::Sealed(_)
+            | ValueRef::Webhook => {}
         }
         values.push((key, value, from));
     }
@@ -48,9 +50,14 @@ pub fn of_credential(
         owner,
         adoption,
         active,
+        rotation,
         ..
     } = secret;
-    let asked = credential.annotations().get(GENERATE_ANNOTATION);
+    // What is due or asked for is so until it was followed; the annotation stays.
+    let rotation = rotation
+        .as_ref()
+        .map(|rotation| (rotation.keep_previous, &rotation.by));
+    let asked = credential.annotations().get(ROTATE_ANNOTATION);
     let all = (
         vault(world, provider),
         path,
@@ -58,6 +65,7 @@ pub fn of_credential(
         values,
         adoption,
         active,
+        rotation,
         asked,
     );
     Some(Fingerprint(short(&format!("{all:?}"))))

@@ -22,8 +22,8 @@ const ACCOUNTS: [&str; 2] = ["web", "job"];
 #[derive(Clone, Debug)]
 enum Declared {
     Provider(Box<SecretProvider>),
-    Scope(SecretScope),
-    Credential(Credential),
+    Scope(Box<SecretScope>),
+    Credential(Box<Credential>),
     Binding(Box<SecretBinding>),
     Namespace(String, &'static str),
 }
@@ -34,8 +34,8 @@ impl Declared {
         let id = |kind, key: Key| (kind, key.namespace, key.name);
         match self {
             Self::Provider(object) => id(0, Key::of(&**object)),
-            Self::Scope(object) => id(1, Key::of(object)),
-            Self::Credential(object) => id(2, Key::of(object)),
+            Self::Scope(object) => id(1, Key::of(object.as_ref())),
+            Self::Credential(object) => id(2, Key::of(object.as_ref())),
             Self::Binding(object) => id(3, Key::of(&**object)),
             Self::Namespace(name, _) => id(4, Key::new("", name)),
         }
@@ -54,8 +54,8 @@ impl Declared {
                 };
                 world.set_facts(&key.name, facts);
             }
-            Self::Scope(object) => drop(world.set_scope(&key.name, Some(Arc::new(object)))),
-            Self::Credential(object) => drop(world.set_credential(key, Some(Arc::new(object)))),
+            Self::Scope(object) => drop(world.set_scope(&key.name, Some(Arc::new(*object)))),
+            Self::Credential(object) => drop(world.set_credential(key, Some(Arc::new(*object)))),
             Self::Binding(object) => drop(world.set_binding(key, Some(Arc::from(object)))),
             Self::Namespace(name, company) => {
                 let labels = ["company", "writes"].map(|label| (label.to_owned(), company.to_owned()));
@@ -81,7 +81,14 @@ fn outcome(world: &World) -> Vec<String> {
         .map(|found| said(&scope::check(world, found)))
         .collect();
     let compiled = world.credentials();
-    all.extend(compiled.map(|(key, found)| said(&credentials::compile(world, key, found))));
+    all.extend(compiled.map(|(key, found)| {
+        said(&credentials::compile(
+            world,
+            key,
+            found,
+            jiff::Timestamp::UNIX_EPOCH,
+        ))
+    }));
     let checked = world.bindings();
     all.extend(checked.map(|(key, found)| said(&bindings::check(world, key, found))));
     for (provider, namespace, name) in NAMES
@@ -122,10 +129,10 @@ fn declared() -> impl Strategy<Value = Declared> {
     prop_oneof![
         names().prop_map(|name| Declared::Provider(provider(name).into())),
         (of(&["s", "t", "u"]), names(), companies(), 0..3_i64)
-            .prop_map(|(name, provider, id, age)| Declared::Scope(company(name, provider, id, age))),
+            .prop_map(|(name, provider, id, age)| Declared::Scope(company(name, provider, id, age).into())),
         (names(), names(), of(&["s", "t", "u"]), of(&["x", "y"]), 0..3_i64).prop_map(
             |(space, name, scope, service, age)| {
-                Declared::Credential(credential(space, name, scope, service, age))
+                Declared::Credential(credential(space, name, scope, service, age).into())
             }
         ),
         (
@@ -221,10 +228,10 @@ proptest! {
                 scope.spec.level = keystead_crds::Level::Node;
                 scope.spec.members = None;
             }
-            let mut world = filled(&[Declared::Provider(provider("p").into()), Declared::Scope(scope)]);
+            let mut world = filled(&[Declared::Provider(provider("p").into()), Declared::Scope(scope.into())]);
             world.set_namespace("n", Some([("writes".to_owned(), id.clone())].into()));
             let found = credential("n", "c", "s", service, 1);
-            let secret = credentials::compile(&world, &Key::of(&found), &found).ok()?;
+            let secret = credentials::compile(&world, &Key::of(&found), &found, jiff::Timestamp::UNIX_EPOCH).ok()?;
             Some((secret.path.data(), (is_company, id, service)))
         });
         if let [(one, whose), (other, others)] = &paths.collect::<Vec<_>>()[..] {
@@ -250,7 +257,7 @@ proptest! {
         scope.spec.members = serde_json::from_value(serde_json::json!({"namespaceSelector": {}})).unwrap();
         let world = filled(&[
             Declared::Provider(place.into()),
-            Declared::Scope(scope),
+            Declared::Scope(scope.into()),
             Declared::Binding(asks.into()),
             Declared::Namespace(space.clone(), "acme"),
         ]);

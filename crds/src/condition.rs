@@ -9,6 +9,9 @@ pub const PERMITTED: &str = "Permitted";
 /// Of a credential with `expiresAt`: whether it ends soon, or has ended.
 pub const EXPIRING: &str = "Expiring";
 
+/// Of a credential with `rotation`: whether its values are older than they are to get.
+pub const ROTATION_DUE: &str = "RotationDue";
+
 /// Of a binding: whether the scopes of level Node serve its pods. Only where they don't.
 pub const NODE_SCOPES: &str = "NodeScopes";
 
@@ -24,6 +27,8 @@ pub enum Reason {
     CleanupBlocked,
     /// Something that is not ours, or an older object of ours, already stands there.
     Conflict,
+    /// New values are due, and somebody has to bring them.
+    Due,
     /// The credential has ended.
     Expired,
     /// The credential ends soon.
@@ -42,7 +47,7 @@ pub enum Reason {
     NeedsJwt,
     /// The root password is still the one that was given.
     NotRotated,
-    /// The credential does not end soon.
+    /// The credential does not end soon, or nothing is due yet.
     NotYet,
     /// The annotation `keystead.dev/paused` stops everything.
     Paused,
@@ -50,6 +55,8 @@ pub enum Reason {
     Permitted,
     /// Nobody but Vault knows the root password.
     Rotated,
+    /// The endpoint that gives new values refused or did not answer.
+    WebhookFailed,
     /// Kubernetes refused or did not answer a request.
     KubernetesError,
     /// Everything declared is in Vault as declared.
@@ -71,6 +78,7 @@ impl Reason {
             Self::Ambiguous => "Ambiguous",
             Self::CleanupBlocked => "CleanupBlocked",
             Self::Conflict => "Conflict",
+            Self::Due => "Due",
             Self::Expired => "Expired",
             Self::ExpiresSoon => "ExpiresSoon",
             Self::Inactive => "Inactive",
@@ -82,6 +90,7 @@ impl Reason {
             Self::Paused => "Paused",
             Self::Permitted => "Permitted",
             Self::Rotated => "Rotated",
+            Self::WebhookFailed => "WebhookFailed",
             Self::NotFound => "NotFound",
             Self::NotPermitted => "NotPermitted",
             Self::KubernetesError => "KubernetesError",

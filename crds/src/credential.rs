@@ -1,5 +1,9 @@
 //! `Credential`: the keys of one service at one scope.
 
+mod rotation;
+
+pub use rotation::{Rotation, RotationMethod, RotationStatus, RotationWebhook, RotationWindow, Weekday};
+
 use crate::common::{BasicStatus, HasBasicStatus, LocalSecretKeyReference, NameRef};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{CustomResource, KubeSchema};
@@ -33,16 +37,31 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Scope", type_ = "string", json_path = ".spec.scopeRef.name"),
     printcolumn(name = "Type", type_ = "string", json_path = ".spec.type"),
     printcolumn(name = "Version", type_ = "integer", json_path = ".status.version"),
+    printcolumn(name = "Rotated", type_ = "date", json_path = ".status.rotation.last"),
+    printcolumn(name = "Due", type_ = "string", json_path = ".status.rotation.due"),
+    printcolumn(name = "Held By", type_ = "string", json_path = ".status.heldBy"),
     printcolumn(
         name = "Expires",
         type_ = "string",
         json_path = ".spec.expiresAt",
         priority = 1
     ),
+    printcolumn(
+        name = "Rotations",
+        type_ = "integer",
+        json_path = ".status.rotation.count",
+        priority = 1
+    ),
     printcolumn(name = "Owner", type_ = "string", json_path = ".spec.owner", priority = 1),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.rotation) || has(self.rotation.every) || has(self.rotation.schedule) || self.type in ['Database', 'ApiKey', 'Storage']")
+    .message("rotation needs every or schedule: only the types Database, ApiKey and Storage have a period of their own"))]
+#[x_kube(validation = Rule::new("!has(self.rotation) || self.rotation.method != 'Generate' || self.keys.exists(key, has(key.from.generate))")
+    .message("rotation.method Generate needs a key with from.generate: Keystead replaces only what it made; say None to be reminded"))]
+#[x_kube(validation = Rule::new("(has(self.rotation) && self.rotation.method == 'Webhook') == self.keys.exists(key, has(key.from.webhook))")
+    .message("rotation.method Webhook and keys with from.webhook need each other: the webhook gives the values of these keys"))]
 pub struct CredentialSpec {
     /// The scope these values are declared for.
     #[x_kube(validation = Rule::new("self == oldSelf").message("scopeRef is immutable: create another Credential"))]
@@ -81,6 +100,9 @@ pub struct CredentialSpec {
     /// values stay.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
+    /// When the values are replaced, and by whom; never where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotation: Option<Rotation>,
     /// What becomes of the values when the Credential is deleted.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
@@ -147,8 +169,8 @@ pub struct CredentialKey {
 /// Where a value comes from: exactly one of the fields.
 #[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("[has(self.secretKeyRef), has(self.generate), has(self.sealed), has(self.value), has(self.vault)].filter(given, given).size() == 1")
-    .message("from needs exactly one of secretKeyRef, generate, sealed, value and vault"))]
+#[x_kube(validation = Rule::new("[has(self.secretKeyRef), has(self.generate), has(self.sealed), has(self.value), has(self.vault), has(self.webhook)].filter(given, given).size() == 1")
+    .message("from needs exactly one of secretKeyRef, generate, sealed, value, vault and webhook"))]
 pub struct ValueSource {
     /// A key of a Secret in the Credential's namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -166,6 +188,9 @@ pub struct ValueSource {
     /// People write the value in Vault: Keystead guards the path and never writes this key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vault: Option<InVault>,
+    /// The endpoint in `rotation.webhook` gives the value: the first one and all that come after.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<FromWebhook>,
 }
 
 /// A value that Keystead makes.
@@ -232,6 +257,10 @@ impl Sealed {
 #[derive(Clone, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 pub struct InVault {}
 
+/// A value that the endpoint in `rotation.webhook` gives.
+#[derive(Clone, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub struct FromWebhook {}
+
 /// What is known of a Credential.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -245,9 +274,12 @@ pub struct CredentialStatus {
     /// The version in the KV engine that holds the values as declared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<i64>,
-    /// The value of the annotation `keystead.dev/generate` for which values were made last.
+    /// How often the values were replaced, when, and when next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub generated: Option<String>,
+    pub rotation: Option<RotationStatus>,
+    /// Which service accounts' bindings grant the service: how many, and the first of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_by: Option<String>,
 }
 
 // === defaults ===

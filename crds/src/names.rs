@@ -16,8 +16,12 @@ pub const SYNC_ANNOTATION: &str = "keystead.dev/sync";
 /// Annotation on a deleted object: `"true"` lets it go, whatever is left behind in Vault.
 pub const RELEASE_ANNOTATION: &str = "keystead.dev/release";
 
-/// Annotation on a Credential: a new value has its generated keys made anew.
-pub const GENERATE_ANNOTATION: &str = "keystead.dev/generate";
+/// Annotation on a Credential: a new value has its values replaced, in the window of its rotation if there
+/// is one. A value that begins with [`ROTATE_NOW`] waits for no window, and nothing before is kept.
+pub const ROTATE_ANNOTATION: &str = "keystead.dev/rotate";
+
+/// How a value of [`ROTATE_ANNOTATION`] begins where the old values must go at once.
+pub const ROTATE_NOW: &str = "now";
 
 /// What begins the names of all our annotations and labels.
 pub const PREFIX: &str = "keystead.dev/";

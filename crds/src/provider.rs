@@ -4,7 +4,7 @@ mod databases;
 mod paths;
 
 pub use databases::{DatabaseHost, DatabaseTls, Databases, StaticUser};
-pub use paths::AllowedPath;
+pub use paths::{AllowedPath, RotationWebhooks};
 
 use crate::common::{
     BasicStatus, HasBasicStatus, Resources, SecretKeyReference, SecretReference, SidecarMode,
@@ -67,6 +67,11 @@ pub struct SecretProviderSpec {
     /// Which databases Vault connects to, and for whom. They need `vault.mounts.database`.
     #[serde(default, skip_serializing_if = "Databases::is_empty")]
     pub databases: Databases,
+    /// Endpoints that Credentials may name for new values (`rotation.webhook`), and from which namespaces.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["prefix"]))]
+    pub rotation_webhooks: Vec<RotationWebhooks>,
     /// What holds for bindings that say nothing else, and for namespaces without an annotation for it.
     #[serde(default, skip_serializing_if = "Defaults::is_empty")]
     pub defaults: Defaults,

@@ -4,6 +4,7 @@ use crate::affected;
 use crate::metrics::Metrics;
 use crate::providers::{Declaration, Providers};
 use crate::queue::{Queue, Unit};
+use crate::rotation::{self, Store};
 use crate::sync::Syncs;
 use crate::versions::Versions;
 use keystead_cluster::Values;
@@ -18,6 +19,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 /// What every reconcile needs.
 pub(crate) struct Context {
@@ -29,6 +31,8 @@ pub(crate) struct Context {
     /// Of the Secrets that Credentials take values from, and of all others.
     pub(crate) versions: Versions,
     pub(crate) vault_token_file: PathBuf,
+    /// As many permits as endpoints may be asked for new values at once.
+    asking: Semaphore,
     /// How long a namespace that is being deleted waits for Vault.
     pub(crate) release_after: Duration,
     world: RwLock<World>,
@@ -92,6 +96,7 @@ impl Context {
             syncs: Syncs::default(),
             versions: Versions::default(),
             vault_token_file,
+            asking: Semaphore::new(rotation::AT_ONCE),
             release_after,
             world: RwLock::new(world),
             leading: AtomicBool::new(false),
@@ -128,7 +133,11 @@ impl Context {
     /// Makes one object in a provider's Vault as it should be.
     pub(crate) async fn apply(&self, provider: &str, object: &Object) -> Result<Applied, Problem> {
         let vault = self.providers.client(provider)?;
-        let applied = engine::apply(&vault, &Values::new(&self.client), object).await;
+        let store = Store {
+            secrets: Values::new(&self.client),
+            asking: &self.asking,
+        };
+        let applied = engine::apply(&vault, &store, object).await;
         if let Ok(Applied {
             action: action @ (Action::Create | Action::Change | Action::Adopt),
             ..

@@ -17,6 +17,7 @@ mod providers;
 pub mod queue;
 pub mod reconcile;
 mod release;
+mod rotation;
 mod run;
 mod settled;
 mod status;

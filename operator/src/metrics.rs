@@ -1,15 +1,21 @@
 //! What the operator counts. Labels are kinds and reasons, never names.
 
 use crate::queue::Queue;
+use keystead_compile::Key;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Registry, histogram_opts, opts};
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Reconciles by kind, failures by reason.
 pub(crate) struct Metrics {
     pub(crate) durations: HistogramVec,
     pub(crate) problems: IntCounterVec,
+    /// Rotations done, by method.
+    pub(crate) rotations: IntCounterVec,
+    reminders: IntGauge,
+    reminded: Arc<Mutex<HashSet<Key>>>,
 }
 
 impl Metrics {
@@ -34,11 +40,41 @@ impl Metrics {
             &["version"],
         )?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let rotations = IntCounterVec::new(
+            opts!(
+                "keystead_operator_rotations_total",
+                "Count of rotations of Credentials' values."
+            ),
+            &["method"],
+        )?;
+        let reminders = IntGauge::new(
+            "keystead_operator_rotations_due",
+            "Credentials whose new values are due and are to be brought by people.",
+        )?;
+        registry.register(Box::new(rotations.clone()))?;
+        registry.register(Box::new(reminders.clone()))?;
         registry.register(Box::new(durations.clone()))?;
         registry.register(Box::new(problems.clone()))?;
         registry.register(Box::new(build))?;
         registry.register(Box::new(Depth::of(queue)?))?;
-        Ok(Self { durations, problems })
+        Ok(Self {
+            durations,
+            problems,
+            rotations,
+            reminders,
+            reminded: Arc::default(),
+        })
+    }
+
+    /// Notes whether people are to bring new values of a Credential.
+    pub(crate) fn remind(&self, credential: &Key, is_due: bool) {
+        let mut reminded = self.reminded.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_due {
+            reminded.insert(credential.clone());
+        } else {
+            reminded.remove(credential);
+        }
+        self.reminders.set(reminded.len().try_into().unwrap_or(i64::MAX));
     }
 }
 

@@ -6,6 +6,7 @@ use crate::affected;
 use crate::context::{Context, Reconciled, Sources};
 use crate::finalizer;
 use crate::queue::Unit;
+use k8s_openapi::jiff::Timestamp;
 use keystead_compile::fingerprint::{Fingerprint, of_account, of_binding, of_credential, of_database};
 use keystead_compile::kinds::binding::{self, Account};
 use keystead_compile::kinds::credential;
@@ -62,7 +63,12 @@ fn has_values(context: &Context, key: &Key) -> bool {
         return false;
     }
     let provider = credential::provider_name(&world, object).unwrap_or_default();
-    let compiled = credential::compile(&world, key, object).ok();
+    let compiled = credential::compile(&world, key, object, Timestamp::now()).ok();
+    // What is due is done at once.
+    let compiled = compiled.filter(|secret| {
+        let due = secret.rotation.as_ref().and_then(|rotation| rotation.due);
+        due.is_none() && secret.asked.is_none()
+    });
     let fingerprint = compiled.and_then(|secret| of_values(context, &world, provider, object, &secret));
     is_in_order(object.as_ref(), fingerprint)
 }

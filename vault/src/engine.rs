@@ -6,6 +6,7 @@
 use crate::client::Client;
 use crate::error::Error;
 use crate::object::{Deletion, Object, ValueStore};
+use jiff::Timestamp;
 use std::fmt;
 
 /// What is to become of an object, or became of it.
@@ -66,6 +67,17 @@ pub struct Applied {
     pub action: Action,
     /// For values that are served: the version that holds them.
     pub version: Option<u64>,
+    /// For values: what is known of their rotation.
+    pub rotation: Option<Rotated>,
+}
+
+/// How often values were replaced.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Rotated {
+    /// When, the last time; before the first, since when they are known, if they are to be rotated.
+    pub at: Option<Timestamp>,
+    /// How often.
+    pub count: u64,
 }
 
 /// An object that is gone now, as far as it was to go.
@@ -99,6 +111,7 @@ pub async fn apply(client: &Client, store: &impl ValueStore, object: &Object) ->
             return Ok(Applied {
                 action,
                 version: None,
+                rotation: None,
             });
         }
         _ => {}
@@ -119,6 +132,7 @@ pub async fn apply(client: &Client, store: &impl ValueStore, object: &Object) ->
     Ok(Applied {
         action,
         version: None,
+        rotation: None,
     })
 }
 

@@ -65,9 +65,12 @@ pub enum Error {
         /// Vault's own words.
         why: String,
     },
+    /// The endpoint that gives new values did not.
+    #[error("new values: {0}")]
+    Webhook(String),
     /// Generated values are gone.
     #[error(
-        "{path}: the generated value of {keys} is lost: it was made once and is not there any more. It is not made anew silently: bring it back from a backup or an older version, or ask for a new one with the annotation keystead.dev/generate=again on the Credential"
+        "{path}: the generated value of {keys} is lost: it was made once and is not there any more. It is not made anew silently: bring it back from a backup or an older version, or ask for a new one with the annotation keystead.dev/rotate=again on the Credential"
     )]
     Lost {
         /// Where they were.
@@ -199,6 +202,7 @@ impl Error {
             Self::Answer { .. } | Self::Jwt { .. } | Self::Refused { .. } => Reason::VaultError,
             Self::Sealed { .. } => Reason::VaultSealed,
             Self::Unreachable { .. } => Reason::VaultUnreachable,
+            Self::Webhook(_) => Reason::WebhookFailed,
         }
     }
 

@@ -3,6 +3,7 @@
 mod databases;
 mod keys;
 
+use k8s_openapi::jiff::Timestamp;
 use keystead_cluster::keys::Published;
 use keystead_compile::kinds::binding::{self, Account};
 use keystead_compile::kinds::credential::{Fate, Removal};
@@ -139,7 +140,7 @@ fn values(world: &World, key: &Key, credential: &Credential) -> Result<Vec<Step>
         return farewell(world, key, credential);
     }
     pause::check_credential(world, credential)?;
-    let object = Object::KvSecret(credential::compile(world, key, credential)?);
+    let object = Object::KvSecret(credential::compile(world, key, credential, Timestamp::now())?);
     Ok(vec![Step::Apply(object)])
 }
 
@@ -158,7 +159,8 @@ fn farewell(world: &World, key: &Key, credential: &Credential) -> Result<Vec<Ste
             ))]
         }
         Fate::Waiting(_, why) => return Err(why),
-        Fate::Goes(Removal { secret, deletion, .. }) => {
+        Fate::Goes(removal) => {
+            let Removal { secret, deletion, .. } = *removal;
             vec![Step::Remove(Object::KvSecret(secret), deletion)]
         }
     })

@@ -88,7 +88,7 @@ fn remedy(reason: &str) -> &'static str {
         ),
         (
             Reason::Lost,
-            "restore it in Vault, or have it made anew: kubectl annotate … keystead.dev/generate=NEW",
+            "restore it in Vault, or have it made anew: kubectl keystead rotate NAME",
         ),
         (Reason::NotFound, "apply what is missing; it goes on by itself"),
         (

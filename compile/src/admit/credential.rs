@@ -1,7 +1,7 @@
 //! `Credential`: by whom it may be declared, once, and of a size that Vault takes.
 
 use super::{Admit, collect};
-use crate::kinds::scope;
+use crate::kinds::{credential, scope};
 use crate::{Key, Problem, World};
 use keystead_crds::condition::Reason;
 use keystead_crds::{Credential, SecretScope};
@@ -15,8 +15,12 @@ impl Admit for Credential {
         match scope {
             // Another operator's: its webhook sees to it.
             Some(scope) if world.is_foreign(&scope.spec.provider_ref.name) => Vec::new(),
-            Some(scope) => collect([size(self), declared(world, &key, self, scope)]),
-            None => collect([size(self)]),
+            Some(scope) => collect([
+                size(self),
+                credential::check_rotation(&self.spec),
+                declared(world, &key, self, scope),
+            ]),
+            None => collect([size(self), credential::check_rotation(&self.spec)]),
         }
     }
 }

@@ -25,7 +25,13 @@ fn known() -> World {
 }
 
 fn of(world: &World, object: &Credential, version: Option<u64>) -> Option<Fingerprint> {
-    let secret = credential::compile(world, &Key::new(KEY.0, KEY.1), object).unwrap();
+    let secret = credential::compile(
+        world,
+        &Key::new(KEY.0, KEY.1),
+        object,
+        jiff::Timestamp::UNIX_EPOCH,
+    )
+    .unwrap();
     of_credential(world, "p", object, &secret, |_| version)
 }
 
@@ -52,7 +58,7 @@ fn values_have_another_where_anything_of_them_is_another() {
         |object| object.spec.adoption = keystead_crds::credential::Adoption::Adopt,
         |object| object.spec.keys[1].from.value = Some("other".into()),
         |object| {
-            let annotation = (GENERATE_ANNOTATION.to_owned(), "again".to_owned());
+            let annotation = (ROTATE_ANNOTATION.to_owned(), "again".to_owned());
             object.annotations_mut().extend([annotation]);
         },
     ];
@@ -84,11 +90,14 @@ fn it_is_the_same_before_and_after_a_new_value_was_made() {
     object.spec.keys.truncate(1);
     object.spec.keys[0].from.secret_key_ref = None;
     object.spec.keys[0].from.generate = Some(serde_json::from_str("{}").unwrap());
-    let annotation = (GENERATE_ANNOTATION.to_owned(), "again".to_owned());
+    let annotation = (ROTATE_ANNOTATION.to_owned(), "again".to_owned());
     object.annotations_mut().extend([annotation]);
     let asked = of(&world, &object, None);
     object.status = Some(keystead_crds::credential::CredentialStatus {
-        generated: Some("again".into()),
+        rotation: Some(keystead_crds::credential::RotationStatus {
+            followed: Some("again".into()),
+            ..<_>::default()
+        }),
         version: Some(1),
         ..<_>::default()
     });

@@ -3,16 +3,20 @@
 mod expiry;
 mod generate;
 mod removal;
+mod rotation;
 mod sealed;
 
 pub use expiry::{Expiry, expiry};
 pub use removal::{Fate, Removal, fate, removal};
+pub(crate) use rotation::check as check_rotation;
+pub use rotation::{Standing, due, is_replaceable, standing, waits};
 
 use super::{provider, scope};
 use crate::{Key, Problem, World};
+use k8s_openapi::jiff::Timestamp;
 use keystead_crds::condition::Reason;
 use keystead_crds::credential::{Adoption, CredentialKey};
-use keystead_crds::names::{GENERATE_ANNOTATION, is_dns_label};
+use keystead_crds::names::{ROTATE_ANNOTATION, is_dns_label};
 use keystead_crds::{Credential, SecretProvider, SecretScope};
 use keystead_vault::object::{Adoption as Taking, KvSecret, Owner, ValueRef};
 use keystead_vault::path::KvPath;
@@ -26,8 +30,13 @@ pub fn provider_name<'a>(world: &'a World, credential: &Credential) -> Option<&'
         .map(|scope| scope.spec.provider_ref.name.as_str())
 }
 
-/// What there should be in Vault.
-pub fn compile(world: &World, key: &Key, credential: &Credential) -> Result<KvSecret, Problem> {
+/// What there should be in Vault at a time.
+pub fn compile(
+    world: &World,
+    key: &Key,
+    credential: &Credential,
+    now: Timestamp,
+) -> Result<KvSecret, Problem> {
     let spec = &credential.spec;
     let (scope, provider) = place(world, credential)?;
     scope::check(world, scope).map_err(|problem| {
@@ -39,11 +48,11 @@ pub fn compile(world: &World, key: &Key, credential: &Credential) -> Result<KvSe
     scope::may_declare(world, scope, &key.namespace)?;
     check_first(world, scope, key, credential)?;
     let path = path(provider, scope, credential);
-    let again = asked(credential);
+    let (rotation, asked) = rotation::compile(world, provider, scope, key, credential, now)?;
     let keys = spec.keys.iter().map(|from| {
         let value = match &from.from.sealed {
             Some(sealed) => sealed::compile(world, key, credential, from, sealed)?,
-            None => value(key, from, again)?,
+            None => value(key, from)?,
         };
         Ok((from.name.clone(), value))
     });
@@ -55,6 +64,8 @@ pub fn compile(world: &World, key: &Key, credential: &Credential) -> Result<KvSe
             Adoption::Adopt => Taking::Adopt,
         },
         active: spec.active,
+        rotation,
+        asked,
         known: credential.status.as_ref().is_some_and(|status| {
             status.version.is_some() && status.path.as_deref() == Some(path.to_string().as_str())
         }),
@@ -62,12 +73,12 @@ pub fn compile(world: &World, key: &Key, credential: &Credential) -> Result<KvSe
     })
 }
 
-/// What asks for generated values to be made anew. What was followed before asks for nothing: else
+/// What asks for values to be replaced. What was followed before asks for nothing: else
 /// values that are lost later would be made anew because of it.
 fn asked(credential: &Credential) -> Option<&str> {
     let status = credential.status.as_ref();
-    let followed = status.and_then(|status| status.generated.as_ref());
-    let asked = credential.annotations().get(GENERATE_ANNOTATION);
+    let followed = status.and_then(|status| status.rotation.as_ref()?.followed.as_ref());
+    let asked = credential.annotations().get(ROTATE_ANNOTATION);
     asked.filter(|asked| Some(*asked) != followed).map(String::as_str)
 }
 
@@ -129,21 +140,28 @@ fn check_first(
     }
 }
 
-fn value(credential: &Key, key: &CredentialKey, again: Option<&str>) -> Result<ValueRef, Problem> {
+fn value(credential: &Key, key: &CredentialKey) -> Result<ValueRef, Problem> {
     let from = &key.from;
-    match (&from.secret_key_ref, &from.value, &from.generate, &from.vault) {
-        (Some(secret), None, None, None) => Ok(ValueRef::SecretKey {
+    match (
+        &from.secret_key_ref,
+        &from.value,
+        &from.generate,
+        &from.vault,
+        &from.webhook,
+    ) {
+        (Some(secret), None, None, None, None) => Ok(ValueRef::SecretKey {
             namespace: credential.namespace.clone(),
             name: secret.name.clone(),
             key: secret.key.clone(),
         }),
-        (None, Some(text), None, None) => Ok(ValueRef::Literal(text.clone())),
-        (None, None, Some(generate), None) => generate::compile(&key.name, generate, again),
-        (None, None, None, Some(_)) => Ok(ValueRef::InVault),
+        (None, Some(text), None, None, None) => Ok(ValueRef::Literal(text.clone())),
+        (None, None, Some(generate), None, None) => generate::compile(&key.name, generate),
+        (None, None, None, Some(_), None) => Ok(ValueRef::InVault),
+        (None, None, None, None, Some(_)) => Ok(ValueRef::Webhook),
         _ => Err(Problem::new(
             Reason::Invalid,
             format!(
-                "spec.keys[{}].from needs exactly one of secretKeyRef, generate, sealed, value and vault",
+                "spec.keys[{}].from needs exactly one of secretKeyRef, generate, sealed, value, vault and webhook",
                 key.name
             ),
         )),

@@ -1,6 +1,7 @@
 //! `DatabaseRole`: how Vault makes users of a database, or whose password it rotates.
 
 use crate::common::{BasicStatus, Disposal, HasBasicStatus, NameRef};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::core::Duration;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -32,6 +33,9 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Connection", type_ = "string", json_path = ".spec.connectionRef.name"),
     printcolumn(name = "Preset", type_ = "string", json_path = ".spec.dynamic.preset"),
     printcolumn(name = "User", type_ = "string", json_path = ".spec.static.username"),
+    printcolumn(name = "Rotated", type_ = "date", json_path = ".status.rotatedAt"),
+    printcolumn(name = "Due", type_ = "string", json_path = ".status.due"),
+    printcolumn(name = "Held By", type_ = "string", json_path = ".status.heldBy"),
     printcolumn(
         name = "Path",
         type_ = "string",
@@ -130,6 +134,7 @@ pub struct StaticRole {
 
 /// What is known of a role.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct DatabaseRoleStatus {
     /// Conditions and the generation they speak of.
     #[serde(flatten)]
@@ -140,6 +145,15 @@ pub struct DatabaseRoleStatus {
     /// The SecretProvider of its connection: where it is taken away if the connection is deleted first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
+    /// Of a static role: when Vault rotated the password last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotated_at: Option<Time>,
+    /// Of a static role: when Vault is to rotate it next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due: Option<Time>,
+    /// Which service accounts' bindings name the role: how many, and the first of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_by: Option<String>,
 }
 
 const fn delete() -> Disposal {

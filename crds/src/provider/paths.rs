@@ -1,4 +1,4 @@
-//! Which paths in Vault a provider opens besides its own.
+//! What a provider opens besides its own paths in Vault: others, and endpoints for new values.
 
 use crate::binding::PathMethod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
@@ -30,4 +30,16 @@ impl AllowedPath {
     pub fn allows(&self, method: PathMethod) -> bool {
         self.methods.contains(&method) || (self.methods.is_empty() && method.is_get())
     }
+}
+
+/// Endpoints that make new values, opened to some namespaces.
+#[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
+pub struct RotationWebhooks {
+    /// How their URLs begin, with a `/` at its end, such as `https://rotator.ops.svc/`.
+    #[schemars(length(min = 10, max = 512))]
+    #[x_kube(validation = Rule::new("self.matches('^https://[A-Za-z0-9]([-.A-Za-z0-9]*[A-Za-z0-9])?(:[0-9]{1,5})?(/[-._~A-Za-z0-9]+)*/$')")
+        .message("prefix must be https://host[:port]/ or a path below it, with a '/' at its end"))]
+    pub prefix: String,
+    /// Which namespaces' Credentials may name them; the empty selector chooses all that the provider admits.
+    pub namespaces: LabelSelector,
 }

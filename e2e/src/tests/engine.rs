@@ -145,6 +145,8 @@ impl Corner {
             keys: pairs.iter().map(literal).collect(),
             adoption: Adoption::Refuse,
             active: true,
+            rotation: None,
+            asked: None,
             known: false,
         }
     }

@@ -111,7 +111,7 @@ async fn clean(context: &Context, key: &Key, object: &Credential) -> Outcome {
         Fate::Nothing | Fate::Retained(_) => return Outcome::Clean,
         Fate::LeftBehind(path, why) => return Outcome::LeftBehind(path, why),
         Fate::Waiting(path, why) => return Outcome::Blocked(path, why),
-        Fate::Goes(removal) => removal,
+        Fate::Goes(removal) => *removal,
     };
     let path = secret.path.to_string();
     let written = object.status.as_ref().and_then(|status| status.path.clone());

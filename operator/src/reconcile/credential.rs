@@ -1,19 +1,21 @@
 //! A Credential: its values in Vault, and its status.
 
+mod rotation;
+
 use super::{Next, cleanup, jitter, resync};
 use crate::context::Context;
 use crate::status::{self, Finding};
 use crate::{finalizer, settled};
 use k8s_openapi::jiff::Timestamp;
-use keystead_compile::kinds::credential::{self, Expiry};
+use keystead_compile::kinds::credential::{self, Expiry, Standing};
 use keystead_compile::{Key, Problem, pause};
 use keystead_crds::Credential;
 use keystead_crds::common::BasicStatus;
-use keystead_crds::condition::{EXPIRING, READY, Reason};
+use keystead_crds::condition::{EXPIRING, READY, ROTATION_DUE, Reason};
 use keystead_crds::credential::CredentialStatus;
-use keystead_crds::names::GENERATE_ANNOTATION;
+use keystead_vault::engine::Applied;
 use keystead_vault::object::{Adoption, KvSecret, Object};
-use kube::{Api, ResourceExt as _};
+use kube::Api;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +24,7 @@ const PEOPLE: Duration = Duration::from_secs(30);
 
 pub(super) async fn reconcile(context: &Arc<Context>, key: &Key) -> Result<Next, Problem> {
     let Some((object, provider)) = served(context, key) else {
+        context.metrics.remind(key, false);
         return Ok(Next::OnChange);
     };
     if object.metadata.deletion_timestamp.is_some() {
@@ -34,37 +37,48 @@ pub(super) async fn reconcile(context: &Arc<Context>, key: &Key) -> Result<Next,
     }
     // What is to go with the Credential is not written before that is sure.
     finalizer::settle(&context.client, key, &*object).await?;
+    let now = Timestamp::now();
     let (compiled, fingerprint) = {
         let world = context.world();
-        let compiled = credential::compile(&world, key, &object);
+        let compiled = credential::compile(&world, key, &object, now);
         let secret = compiled.as_ref().ok();
         let fingerprint =
             secret.and_then(|secret| settled::of_values(context, &world, &provider, &object, secret));
         (compiled, fingerprint)
     };
-    let path = compiled.as_ref().ok().map(|secret| secret.path.to_string());
+    let known = compiled.as_ref().ok();
+    let path = known.map(|secret| secret.path.to_string());
+    let followed = known.and_then(|secret| secret.asked.as_ref().map(|asked| asked.text.clone()));
     let outcome = match compiled {
         Ok(secret) => apply(context, &provider, secret).await,
         Err(problem) => Err(problem),
     };
-    let expiry = credential::expiry(&object, Timestamp::now());
-    let findings = findings(&object, outcome.is_ok(), expiry.as_ref());
+    let rotated = outcome.as_ref().ok().and_then(|applied| applied.rotation);
+    let rotation = rotated.and_then(|rotated| rotation::status(key, &object, rotated, followed, now));
+    let expiry = credential::expiry(&object, now);
+    let standing = rotation::standing(key, &object, rotation.as_ref(), now);
+    rotation::count(context, key, &object, rotation.as_ref(), standing.as_ref());
+    let findings = findings(&object, outcome.is_ok(), expiry.as_ref(), standing.as_ref());
     // What is not ours is not where its values are.
     let path = path.filter(|_| !matches!(&outcome, Err(problem) if problem.reason == Reason::Conflict));
-    let version = outcome.as_ref().ok().copied().flatten();
+    let version = outcome.as_ref().ok().and_then(|applied| applied.version);
     let fingerprint = fingerprint
         .filter(|_| outcome.is_ok())
         .map(|found| found.to_string());
-    let generated = object.annotations().get(GENERATE_ANNOTATION).cloned();
-    let generated = generated.filter(|_| outcome.is_ok() && object.spec.active);
     let before = object.status.clone().unwrap_or_default();
+    let turns_in = expiry.and_then(|expiry| expiry.turns_in);
+    let turns_in = turns_in
+        .into_iter()
+        .chain(rotation::turns_in(&object, rotation.as_ref(), now))
+        .min();
     let problem = outcome.as_ref().err();
     status::report(context, api, &*object, problem, Some(&findings), |basic| {
         let found = CredentialStatus {
             basic: BasicStatus { fingerprint, ..basic },
             path,
-            version,
-            generated,
+            version: version.and_then(|version| i64::try_from(version).ok()),
+            rotation,
+            held_by: before.held_by.clone(),
         };
         say(before, found)
     })
@@ -74,7 +88,6 @@ pub(super) async fn reconcile(context: &Arc<Context>, key: &Key) -> Result<Next,
         Err(problem) if problem.reason == Reason::NotFound && is_for_people(&object) => jitter(PEOPLE),
         Err(problem) => return Err(problem),
     };
-    let turns_in = expiry.and_then(|expiry| expiry.turns_in);
     Ok(Next::After(wait.min(turns_in.unwrap_or(Duration::MAX))))
 }
 
@@ -87,23 +100,26 @@ fn served(context: &Context, key: &Key) -> Option<(Arc<Credential>, String)> {
     (!waits).then(|| (Arc::clone(&object), provider.to_owned()))
 }
 
-/// Answers which version holds the values.
-async fn apply(context: &Context, provider: &str, secret: KvSecret) -> Result<Option<i64>, Problem> {
+async fn apply(context: &Context, provider: &str, secret: KvSecret) -> Result<Applied, Problem> {
     let refuses = secret.adoption == Adoption::Refuse;
     let applied = context.apply(provider, &Object::KvSecret(secret)).await;
-    let applied = applied.map_err(|mut problem| {
+    applied.map_err(|mut problem| {
         if problem.reason == Reason::Conflict && refuses {
             problem
                 .message
                 .push_str(": move it away, or take over what nobody has marked with spec.adoption: Adopt");
         }
         problem
-    })?;
-    Ok(applied.version.and_then(|version| i64::try_from(version).ok()))
+    })
 }
 
 /// What there is to say beside whether it is as declared.
-fn findings(object: &Credential, is_done: bool, expiry: Option<&Expiry>) -> Vec<Finding> {
+fn findings(
+    object: &Credential,
+    is_done: bool,
+    expiry: Option<&Expiry>,
+    standing: Option<&Standing>,
+) -> Vec<Finding> {
     let inactive = (is_done && !object.spec.active).then(|| Finding {
         type_: READY,
         holds: true,
@@ -119,7 +135,18 @@ fn findings(object: &Credential, is_done: bool, expiry: Option<&Expiry>) -> Vec<
         message: expiry.message.clone(),
         warns: expiry.is_near(),
     });
-    inactive.into_iter().chain(expiring).collect()
+    let rotating = standing.map(|standing| Finding {
+        type_: ROTATION_DUE,
+        holds: standing.is_due,
+        reason: if standing.is_due {
+            Reason::Due
+        } else {
+            Reason::NotYet
+        },
+        message: standing.message.clone(),
+        warns: standing.is_due,
+    });
+    inactive.into_iter().chain(expiring).chain(rotating).collect()
 }
 
 /// The status: what was written last is still what is there, unless the path is another one now.
@@ -128,7 +155,7 @@ fn say(before: CredentialStatus, found: CredentialStatus) -> CredentialStatus {
     CredentialStatus {
         version: found.version.or_else(|| before.version.filter(|_| same)),
         path: found.path.or(before.path),
-        generated: found.generated.or(before.generated),
+        rotation: found.rotation.or(before.rotation),
         ..found
     }
 }

@@ -72,6 +72,7 @@ async fn apply(
         },
         path: Some(path),
         provider: Some(provider.to_owned()),
+        ..DatabaseRoleStatus::default()
     })
 }
 

@@ -118,6 +118,7 @@ fn retry(problem: &Problem) -> Next {
     match problem.reason {
         Reason::Ambiguous
         | Reason::Conflict
+        | Reason::Due
         | Reason::Expired
         | Reason::ExpiresSoon
         | Reason::Inactive
@@ -137,7 +138,8 @@ fn retry(problem: &Problem) -> Next {
         | Reason::VaultDenied
         | Reason::VaultError
         | Reason::VaultSealed
-        | Reason::VaultUnreachable => Next::Retry,
+        | Reason::VaultUnreachable
+        | Reason::WebhookFailed => Next::Retry,
     }
 }
 

@@ -7,9 +7,13 @@
 mod document;
 mod generate;
 mod marks;
+mod merge;
 mod plan;
 mod removal;
+mod rotation;
 mod write;
+
+pub use rotation::{Asked, PREVIOUS, Request as RotationRequest, RotatedBy, Rotation, Subject, Webhook};
 
 use crate::client::Client;
 use crate::error::Error;
@@ -17,7 +21,9 @@ use crate::path::KvPath;
 use crate::seal::SealedValue;
 use crate::sensitive::Sensitive;
 use document::Document;
+use jiff::Timestamp;
 use marks::Marks;
+use rotation::Answers;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -42,6 +48,10 @@ pub struct KvSecret {
     pub adoption: Adoption,
     /// Whether the values are served; where not, the newest version is hidden and nothing is written.
     pub active: bool,
+    /// When and how values are replaced; never where there is none, but for who asks.
+    pub rotation: Option<Rotation>,
+    /// Who asks for new values of what was made or fetched, with a text that was not followed yet.
+    pub asked: Option<Asked>,
     /// Whether its owner knows that it was written before. Then generated values that are not there
     /// are lost, even where the whole path is gone.
     pub known: bool,
@@ -103,9 +113,10 @@ pub enum ValueRef {
         alphabet: String,
         /// Sets of characters of which one each must be in the value.
         classes: Vec<String>,
-        /// Asks for a new value whenever it is another text than the last time.
-        regenerate: Option<String>,
     },
+    /// Nowhere yet: an endpoint is asked once ([`RotatedBy::Webhook`]), and then it is kept as it stands in
+    /// Vault.
+    Webhook,
     /// In Vault already, written by people: it is never written, and an [`Error::Value`] where it is
     /// missing.
     InVault,
@@ -123,6 +134,15 @@ pub trait ValueStore: Sync {
         name: &str,
         key: &str,
     ) -> impl Future<Output = Result<Sensitive<String>, Error>> + Send;
+
+    /// New values from an endpoint; an [`Error::Webhook`] that says why there are none.
+    fn new_values(
+        &self,
+        request: &RotationRequest,
+    ) -> impl Future<Output = Result<BTreeMap<String, Sensitive<String>>, Error>> + Send {
+        let why = format!("{}: only the operator asks for new values", request.webhook.url);
+        async move { Err(Error::Webhook(why)) }
+    }
 }
 
 /// A key's value as far as it is known before Vault is looked at.
@@ -130,17 +150,21 @@ pub trait ValueStore: Sync {
 enum Wanted<'a> {
     /// This one.
     Exactly(Sensitive<String>),
-    /// The one that stands there, or a new one.
-    Generated {
-        recipe: generate::Recipe<'a>,
-        /// [`marks::token`] of who asks for a new value.
-        again: Option<String>,
-    },
+    /// This one, and it is not secret.
+    Plainly(&'a str),
+    /// The one that stands there, or a new one: by a recipe, or from an endpoint.
+    Made(Option<generate::Recipe<'a>>),
     /// The one that stands there.
     InVault,
 }
 
-type Values<'a> = BTreeMap<&'a str, Wanted<'a>>;
+/// What a pass goes by.
+struct Values<'a> {
+    keys: BTreeMap<&'a str, Wanted<'a>>,
+    /// What an endpoint gave in this pass.
+    answers: Option<Answers>,
+    now: Timestamp,
+}
 
 /// What stands at a path.
 #[derive(Clone, Default)]
@@ -157,6 +181,9 @@ struct Observed {
     metadata_version: Option<u64>,
     cas_required: bool,
     max_versions: u32,
+    /// The document that stood there when a rotation began that is noted as under way; none where nothing
+    /// was written since, or more than is kept.
+    begun_at: Option<Document>,
 }
 
 impl Observed {
@@ -174,10 +201,10 @@ impl Observed {
 impl KvSecret {
     /// What should be there; nothing is fetched for values that are not to be served.
     async fn fetch<'a>(&'a self, client: &Client, store: &impl ValueStore) -> Result<Values<'a>, Error> {
-        let mut values = Values::new();
+        let mut values = BTreeMap::new();
         for (key, value) in self.keys.iter().filter(|_| self.active) {
             let wanted = match value {
-                ValueRef::Literal(text) => Wanted::Exactly(Sensitive::from(text.as_str())),
+                ValueRef::Literal(text) => Wanted::Plainly(text),
                 ValueRef::SecretKey { namespace, name, key } => {
                     Wanted::Exactly(store.secret_key(namespace, name, key).await?)
                 }
@@ -185,21 +212,22 @@ impl KvSecret {
                     length,
                     alphabet,
                     classes,
-                    regenerate,
-                } => Wanted::Generated {
-                    recipe: generate::Recipe {
-                        length: *length,
-                        alphabet,
-                        classes,
-                    },
-                    again: regenerate.as_deref().map(marks::token),
-                },
+                } => Wanted::Made(Some(generate::Recipe {
+                    length: *length,
+                    alphabet,
+                    classes,
+                })),
+                ValueRef::Webhook => Wanted::Made(None),
                 ValueRef::InVault => Wanted::InVault,
                 ValueRef::Sealed(sealed) => Wanted::Exactly(sealed.open(client).await?),
             };
-            values.insert(key, wanted);
+            values.insert(key.as_str(), wanted);
         }
-        Ok(values)
+        Ok(Values {
+            keys: values,
+            answers: None,
+            now: now(),
+        })
     }
 
     /// Reads what is there.
@@ -233,14 +261,25 @@ impl KvSecret {
             0 => None,
             _ => client.read_optional(&self.path.data()).await?,
         };
+        let marks = Marks(found.marks.unwrap_or_default());
+        let begun = marks.rotation().begun.map(|begun| begun.from);
+        let begun_at: Option<Version> = match begun.filter(|from| (1..found.current_version).contains(from)) {
+            Some(from) => {
+                client
+                    .read_optional(&format!("{}?version={from}", self.path.data()))
+                    .await?
+            }
+            None => None,
+        };
         let versions = found.versions.iter();
         Ok(Observed {
+            begun_at: begun_at.and_then(|version| version.data),
             version: found.current_version,
             versions: versions
                 .filter_map(|(number, known)| Some((number.parse().ok()?, known.destroyed)))
                 .collect(),
             data: newest.and_then(|version| version.data),
-            marks: Some(Marks(found.marks.unwrap_or_default())),
+            marks: Some(marks),
             metadata_version: found.current_metadata_version,
             cas_required: found.cas_required,
             max_versions: found.max_versions,
@@ -271,6 +310,12 @@ impl KvSecret {
         let claimant = observed.data.as_ref().and_then(Document::claimant);
         marks.owner().is_none() && claimant == Some(self.owner.to_string().as_str())
     }
+}
+
+/// The time, in whole seconds, as marks have it.
+fn now() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
 
 impl fmt::Display for Owner {

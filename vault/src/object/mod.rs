@@ -15,7 +15,10 @@ pub use database::{
     Tls,
 };
 pub use keys::SigningKeys;
-pub use kv::{Adoption, Deletion, KvSecret, Owner, ValueRef, ValueStore};
+pub use kv::{
+    Adoption, Asked, Deletion, KvSecret, Owner, PREVIOUS, RotatedBy, Rotation, RotationRequest, Subject,
+    ValueRef, ValueStore, Webhook,
+};
 pub use mount::{Mount, MountKind};
 pub use policy::Policy;
 pub use role::{AuthRole, RoleMethod};

@@ -5,8 +5,8 @@ use keystead_crds::condition::Reason;
 use keystead_crds::credential::{CharacterClass, Generate};
 use keystead_vault::object::ValueRef;
 
-/// How the value of a key is made; `again` asks for a new one whenever it changes.
-pub(super) fn compile(key: &str, generate: &Generate, again: Option<&str>) -> Result<ValueRef, Problem> {
+/// How the value of a key is made.
+pub(super) fn compile(key: &str, generate: &Generate) -> Result<ValueRef, Problem> {
     let invalid = |what: &str| {
         let message = format!("spec.keys[{key}].from.generate: {what}");
         Problem::new(Reason::Invalid, message)
@@ -39,7 +39,6 @@ pub(super) fn compile(key: &str, generate: &Generate, again: Option<&str>) -> Re
         length: generate.length.into(),
         classes: classes.collect::<Result<_, _>>()?,
         alphabet,
-        regenerate: again.map(str::to_owned),
     })
 }
 
@@ -50,16 +49,12 @@ mod tests {
 
     fn made(generate: Value) -> Result<(usize, String, Vec<String>), String> {
         let generate: Generate = serde_json::from_value(generate).map_err(|error| error.to_string())?;
-        match compile("pin", &generate, Some("again")) {
+        match compile("pin", &generate) {
             Ok(ValueRef::Generate {
                 length,
                 alphabet,
                 classes,
-                regenerate,
-            }) => {
-                assert_eq!(regenerate.as_deref(), Some("again"));
-                Ok((length, alphabet, classes))
-            }
+            }) => Ok((length, alphabet, classes)),
             Ok(other) => panic!("{other:?}"),
             Err(problem) => {
                 assert_eq!(problem.reason, Reason::Invalid);

@@ -22,7 +22,7 @@ pub enum Fate {
     /// They stay at this path until somebody does something, and why.
     Waiting(String, Problem),
     /// They go.
-    Goes(Removal),
+    Goes(Box<Removal>),
 }
 
 /// What is to go from Vault, and how.
@@ -63,7 +63,7 @@ pub fn fate(world: &World, key: &Key, credential: &Credential) -> Fate {
     ) {
         (Err(nowhere), _) => left_behind(nowhere),
         (Ok(removal), Err(paused)) => Fate::Waiting(removal.secret.path.to_string(), paused),
-        (Ok(removal), Ok(())) => Fate::Goes(removal),
+        (Ok(removal), Ok(())) => Fate::Goes(Box::new(removal)),
     }
 }
 
@@ -94,6 +94,8 @@ pub fn removal(world: &World, key: &Key, credential: &Credential) -> Result<Remo
     Ok(Removal {
         provider: scope.spec.provider_ref.name.clone(),
         secret: KvSecret {
+            rotation: None,
+            asked: None,
             path,
             owner: owner(world, key),
             keys: BTreeMap::new(),

@@ -22,7 +22,8 @@ pub(super) fn compile(
     let has_other = from.secret_key_ref.is_some()
         || from.value.is_some()
         || from.generate.is_some()
-        || from.vault.is_some();
+        || from.vault.is_some()
+        || from.webhook.is_some();
     let invalid = |why: &str| Problem::new(Reason::Invalid, format!("{field}: {why}"));
     if has_other {
         return Err(invalid("from needs exactly one source"));

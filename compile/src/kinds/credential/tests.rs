@@ -10,7 +10,12 @@ fn declared(world: &World, name: &str) -> Result<KvSecret, Problem> {
         namespace: "acme-secrets".into(),
         name: name.into(),
     };
-    compile(world, &key, world.credential(&key).unwrap())
+    compile(
+        world,
+        &key,
+        world.credential(&key).unwrap(),
+        Timestamp::UNIX_EPOCH,
+    )
 }
 
 fn acme() -> World {
@@ -101,7 +106,12 @@ fn nobody_declares_for_another_company() {
     }
     let compiled = |world: &World, namespace: &str| {
         let key = Key::new(namespace, "hubspot");
-        compile(world, &key, world.credential(&key).unwrap())
+        compile(
+            world,
+            &key,
+            world.credential(&key).unwrap(),
+            Timestamp::UNIX_EPOCH,
+        )
     };
     add_by(&mut world, "globex-shop", 1);
     add_by(&mut world, "acme-shop", 2);
@@ -159,25 +169,19 @@ fn every_source_becomes_its_reference() {
         {"name": "vault", "from": {"vault": {}}},
     ]);
     all.spec.keys = serde_json::from_value(keys).unwrap();
-    all.annotations_mut()
-        .insert(GENERATE_ANNOTATION.into(), "2".into());
+    all.annotations_mut().insert(ROTATE_ANNOTATION.into(), "2".into());
     add(&mut world, all.clone());
     let secret = declared(&world, "hubspot").unwrap();
     assert!(matches!(secret.keys["secret"], ValueRef::SecretKey { .. }));
     assert_eq!(secret.keys["value"], ValueRef::Literal("v".into()));
     assert_eq!(secret.keys["vault"], ValueRef::InVault);
-    let ValueRef::Generate { regenerate, .. } = &secret.keys["generated"] else {
-        panic!("{:?}", secret.keys["generated"])
-    };
-    assert_eq!(regenerate.as_deref(), Some("2"));
+    assert!(matches!(secret.keys["generated"], ValueRef::Generate { .. }));
+    assert_eq!(secret.asked.map(|asked| asked.text), Some("2".into()));
 
-    all.status = Some(serde_json::from_value(json!({"generated": "2"})).unwrap());
+    all.status = Some(serde_json::from_value(json!({"rotation": {"followed": "2"}})).unwrap());
     add(&mut world, all);
     let secret = declared(&world, "hubspot").unwrap();
-    let ValueRef::Generate { regenerate, .. } = &secret.keys["generated"] else {
-        panic!("{:?}", secret.keys["generated"])
-    };
-    assert_eq!(*regenerate, None, "that was followed already");
+    assert_eq!(secret.asked, None, "that was followed already");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use keystead_vault::Error;
 use keystead_vault::engine::{self, Action};
-use keystead_vault::object::{Deletion, KvSecret, Object, ValueRef};
+use keystead_vault::object::{Asked, Deletion, KvSecret, Object, ValueRef};
 use keystead_vault::path::KvPath;
 use serde_json::{Value, json};
 
@@ -98,14 +98,13 @@ fn versions(corner: &Corner, secret: &KvSecret) -> Result<Vec<(u64, &'static str
 }
 
 pub(super) async fn generated(corner: Corner) -> Result<()> {
-    let password = |again: Option<&str>| ValueRef::Generate {
+    let password = ValueRef::Generate {
         length: 24,
         alphabet: ('a'..='z').collect(),
         classes: vec![('0'..='9').collect()],
-        regenerate: again.map(str::to_owned),
     };
     let mut secret = corner.secret("postgres", &[("user", "web")]);
-    secret.keys.insert("password".into(), password(None));
+    secret.keys.insert("password".into(), password);
     corner.settle(&secret).await?;
     let made = async |secret: &KvSecret| -> Result<String> {
         let data = corner.data(secret).await?.context("there are values")?;
@@ -148,7 +147,10 @@ pub(super) async fn generated(corner: Corner) -> Result<()> {
         ensure!(matches!(lost, Err(Error::Lost { .. })), "{lost:?}");
     }
     for token in ["again", "once more"] {
-        secret.keys.insert("password".into(), password(Some(token)));
+        secret.asked = Some(Asked {
+            text: token.into(),
+            drops_previous: false,
+        });
         let before = corner.data(&secret).await?;
         corner.settle(&secret).await?;
         ensure!(

@@ -42,7 +42,7 @@ pub(super) fn generated(stage: &Stage) -> Result<()> {
         let mut wanted = first.clone();
         wanted["base_url"] = json!("v");
         rig.values_become(HUBSPOT, &wanted)?;
-        annotate(rig, "keystead.dev/generate=again")?;
+        annotate(rig, "keystead.dev/rotate=again")?;
         wait::until("both are made anew", PATIENCE, None, || {
             let now = values(rig)?;
             Ok(now["pin"] != first["pin"] && now["token"] != first["token"])
@@ -62,7 +62,7 @@ pub(super) fn generated(stage: &Stage) -> Result<()> {
                 "{key} was made anew: nobody asked"
             );
         }
-        annotate(rig, "keystead.dev/generate=once-more")?;
+        annotate(rig, "keystead.dev/rotate=once-more")?;
         rig.ready(&[CREDENTIAL])?;
         made_of(&values(rig)?["pin"], 12, &["abcxyz", "2345"])
     })

@@ -30,6 +30,10 @@ impl Document {
         self.0.contains_key(key)
     }
 
+    pub(super) fn get(&self, key: &str) -> Option<&Value> {
+        self.0.get(key)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

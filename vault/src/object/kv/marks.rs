@@ -1,17 +1,32 @@
 //! What we note in a path's custom metadata: whose it is, which of its keys are ours, which of these
-//! were generated, and up to which version it was given up. Custom metadata is 64 entries of at most
+//! Keystead came by itself, when they were replaced, and up to which version it was given up. Custom metadata is 64 entries of at most
 //! 128 and 512 bytes, so lists are cut into pieces.
 
 use super::Owner;
+use super::rotation::{Begun, Noted, PREVIOUS};
 use crate::digest::short;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Whose it is.
 const OWNER: &str = "keystead-owner";
-/// The keys that are ours.
+/// The keys that are ours, each with a [`AND_PREVIOUS`] where so is the value it had before.
 const KEYS: &str = "keystead-keys-";
-/// The keys whose values were generated, each with the token that last asked for a new one.
+/// See [`KEYS`].
+const AND_PREVIOUS: char = '+';
+/// The keys whose values were made or fetched for nobody else has them.
 const GENERATED: &str = "keystead-generated-";
+/// When the values were replaced last, in seconds as RFC 3339 has them.
+const ROTATED_AT: &str = "rotation-timestamp";
+/// How often they were.
+const ROTATIONS: &str = "rotation-count";
+/// The version that held what people had brought, when that was counted last.
+const ROTATED_VERSION: &str = "rotation-version";
+/// The [`token`] of who asked last for a rotation that was done.
+const FOLLOWED: &str = "keystead-rotate-followed";
+/// A rotation that has begun.
+const BEGUN: &str = "keystead-rotate-begun";
+/// All of these.
+const ROTATION: [&str; 5] = [ROTATED_AT, ROTATIONS, ROTATED_VERSION, FOLLOWED, BEGUN];
 /// The newest version at the time when its owner gave the path up: it and those before are no more.
 const RELEASED: &str = "keystead-released";
 /// Longest value of one entry.
@@ -21,24 +36,34 @@ const LONGEST: usize = 512;
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Marks(pub(super) BTreeMap<String, String>);
 
-/// Generated keys, and the [`token`] of each: empty where nobody asked for a new value yet.
-pub(super) type Generated = BTreeMap<String, String>;
-
 impl Marks {
     pub(super) fn owner(&self) -> Option<&str> {
         self.0.get(OWNER).map(String::as_str)
     }
 
     pub(super) fn keys(&self) -> BTreeSet<String> {
-        self.list(KEYS).map(str::to_owned).collect()
+        let mut keys = BTreeSet::new();
+        for entry in self.list(KEYS) {
+            let key = entry.trim_end_matches(AND_PREVIOUS);
+            keys.extend((key != entry).then(|| format!("{key}{PREVIOUS}")));
+            keys.insert(key.to_owned());
+        }
+        keys
     }
 
-    pub(super) fn generated(&self) -> Generated {
-        let entry = |entry: &str| {
-            let (key, token) = entry.split_once('=').unwrap_or((entry, ""));
-            (key.to_owned(), token.to_owned())
-        };
-        self.list(GENERATED).map(entry).collect()
+    pub(super) fn generated(&self) -> BTreeSet<String> {
+        self.list(GENERATED).map(str::to_owned).collect()
+    }
+
+    pub(super) fn rotation(&self) -> Noted {
+        let get = |name: &str| self.0.get(name).map(String::as_str);
+        Noted {
+            at: get(ROTATED_AT).and_then(|at| at.parse().ok()),
+            count: get(ROTATIONS).and_then(|count| count.parse().ok()).unwrap_or(0),
+            version: get(ROTATED_VERSION).and_then(|version| version.parse().ok()),
+            followed: get(FOLLOWED).map(str::to_owned),
+            begun: get(BEGUN).and_then(Begun::parse),
+        }
     }
 
     pub(super) fn released(&self) -> Option<u64> {
@@ -46,15 +71,29 @@ impl Marks {
     }
 
     /// Ours, with these keys; what others noted stays.
-    pub(super) fn owned(&self, owner: &Owner, keys: &BTreeSet<String>, generated: &Generated) -> Self {
+    pub(super) fn owned(
+        &self,
+        owner: &Owner,
+        keys: &BTreeSet<String>,
+        generated: &BTreeSet<String>,
+        noted: &Noted,
+    ) -> Self {
         let mut marks = self.of_others();
         marks.0.insert(OWNER.into(), owner.to_string());
-        marks.add(KEYS, keys.iter().cloned());
-        let entries = generated.iter().map(|(key, token)| match token.as_str() {
-            "" => key.clone(),
-            token => format!("{key}={token}"),
+        let has = |key: String| keys.contains(&key);
+        let is_of_another = |key: &String| key.strip_suffix(PREVIOUS).is_some_and(|key| has(key.to_owned()));
+        let alone = keys.iter().filter(|key| !is_of_another(key));
+        let entries = alone.map(|key| {
+            let and_previous = has(format!("{key}{PREVIOUS}"));
+            if and_previous {
+                format!("{key}{AND_PREVIOUS}")
+            } else {
+                key.clone()
+            }
         });
-        marks.add(GENERATED, entries);
+        marks.add(KEYS, entries);
+        marks.add(GENERATED, generated.iter().cloned());
+        marks.note(noted);
         // What was given up stays so, whoever has the path now.
         let released = self.0.get_key_value(RELEASED);
         marks
@@ -73,9 +112,24 @@ impl Marks {
     fn of_others(&self) -> Self {
         let mut marks = self.clone();
         marks.0.retain(|name, _| {
-            name != OWNER && name != RELEASED && !name.starts_with(KEYS) && !name.starts_with(GENERATED)
+            let is_list = name.starts_with(KEYS) || name.starts_with(GENERATED);
+            name != OWNER && name != RELEASED && !is_list && !ROTATION.contains(&name.as_str())
         });
         marks
+    }
+
+    fn note(&mut self, noted: &Noted) {
+        let count = (noted.count > 0).then(|| noted.count.to_string());
+        let entries = [
+            (ROTATED_AT, noted.at.map(|at| at.to_string())),
+            (ROTATIONS, count),
+            (ROTATED_VERSION, noted.version.map(|version| version.to_string())),
+            (FOLLOWED, noted.followed.clone()),
+            (BEGUN, noted.begun.as_ref().map(ToString::to_string)),
+        ];
+        for (name, value) in entries {
+            self.0.extend(value.map(|value| (name.to_owned(), value)));
+        }
     }
 
     fn list(&self, prefix: &'static str) -> impl Iterator<Item = &str> {
@@ -119,13 +173,26 @@ mod tests {
             namespace: "n".repeat(63),
             name: "a".repeat(253),
         };
-        let keys: BTreeSet<String> = (0..64).map(|number| format!("{number:0>128}")).collect();
-        let generated: Generated = keys.iter().map(|key| (key.clone(), token(key))).collect();
-        let marks = Marks::default().owned(&owner, &keys, &generated);
+        // Each twice: with the value before.
+        let made: BTreeSet<String> = (0..64).map(|number| format!("{number:0>128}")).collect();
+        let keys: BTreeSet<String> = made
+            .iter()
+            .flat_map(|key| [key.clone(), format!("{key}_previous")])
+            .collect();
+        let noted = Noted {
+            at: "2026-11-22T10:00:00Z".parse().ok(),
+            count: u64::MAX,
+            version: Some(u64::MAX),
+            followed: Some(token("asked")),
+            begun: Begun::parse("00112233445566778899aabbccddeeff 7 6 0123456789abcdef"),
+        };
+        assert!(noted.begun.is_some());
+        let marks = Marks::default().owned(&owner, &keys, &made, &noted);
         // Some are left for rotation and for others.
         assert!(marks.0.len() <= 50, "{}", marks.0.len());
         assert!(marks.0.values().all(|mark| mark.len() <= LONGEST));
-        assert_eq!((marks.keys(), marks.generated()), (keys, generated));
+        assert_eq!((marks.keys(), marks.generated()), (keys, made));
+        assert_eq!(marks.rotation(), noted);
         assert_eq!(marks.owner(), Some(owner.to_string().as_str()));
     }
 
@@ -137,7 +204,12 @@ mod tests {
             namespace: "n".into(),
             name: "a".into(),
         };
-        let ours = theirs.owned(&owner, &["k".to_owned()].into(), &Generated::default());
+        let ours = theirs.owned(
+            &owner,
+            &["k".to_owned()].into(),
+            &BTreeSet::new(),
+            &Noted::default(),
+        );
         assert_eq!(ours.0["team"], "blue");
         let free = ours.given_up(3);
         assert_eq!((free.owner(), free.released()), (None, Some(3)));

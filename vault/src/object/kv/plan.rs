@@ -1,8 +1,9 @@
 //! What is to be done at a path: pure, but for the values that are made.
 
 use super::document::Document;
-use super::marks::{Generated, Marks};
-use super::{Adoption, KvSecret, LARGEST, MAX_VERSIONS, Observed, Values, Wanted};
+use super::marks::Marks;
+use super::rotation::{Begun, Noted, Request, RotatedBy};
+use super::{Adoption, KvSecret, LARGEST, MAX_VERSIONS, Observed, Values};
 use crate::engine::{Action, Planned};
 use crate::error::Error;
 use std::collections::BTreeSet;
@@ -26,6 +27,10 @@ pub(super) struct Changes {
     pub(super) version: u64,
     /// Version of the metadata, from servers that count it.
     pub(super) metadata_version: Option<u64>,
+    /// What an endpoint is to be asked for once the rest is done; then all is planned anew.
+    pub(super) asks: Option<Request>,
+    /// What is noted of rotations then.
+    pub(super) noted: Noted,
     /// What is to be reported once the rest is done.
     pub(super) lacking: Option<Error>,
 }
@@ -48,16 +53,12 @@ pub(super) enum Was {
 
 impl Changes {
     pub(super) fn is_empty(&self) -> bool {
-        self.mark_first.is_none() && self.visible.is_none() && self.data.is_none() && self.mark_last.is_none()
+        self.mark_first.is_none()
+            && self.visible.is_none()
+            && self.data.is_none()
+            && self.mark_last.is_none()
+            && self.asks.is_none()
     }
-}
-
-/// The document as it should be, and what its marks will say.
-struct Merged {
-    document: Document,
-    ours: BTreeSet<String>,
-    generated: Generated,
-    lacking: Option<Error>,
 }
 
 impl KvSecret {
@@ -68,6 +69,7 @@ impl KvSecret {
             was,
             version: observed.version,
             metadata_version: observed.metadata_version,
+            noted: observed.marks.as_ref().map(Marks::rotation).unwrap_or_default(),
             ..Changes::default()
         };
         let mut changes = if !self.active {
@@ -106,7 +108,8 @@ impl KvSecret {
         }
         if changes.was == Was::Theirs {
             let marks = observed.marks.clone().unwrap_or_default();
-            changes.mark_first = Some(marks.owned(&self.owner, &BTreeSet::new(), &Generated::new()));
+            changes.mark_first =
+                Some(marks.owned(&self.owner, &BTreeSet::new(), &BTreeSet::new(), &Noted::default()));
             details.push("the path is marked".into());
         }
         changes.visible = Some(false);
@@ -121,7 +124,11 @@ impl KvSecret {
         values: &Values<'_>,
     ) -> Result<Changes, Error> {
         let marks = observed.marks.clone().unwrap_or_default();
-        let merged = self.merge(observed, &marks, values)?;
+        let turn = self.turn(observed, &marks, values)?;
+        let merged = self.merge(observed, &marks, values, &turn)?;
+        if let Some(keys) = merged.asks {
+            return Ok(self.ask(changes, observed, &marks, &turn.begun, keys));
+        }
         let before = observed.document();
         // A path of which every key is written by people has no document of ours to begin with.
         let wanted = before.is_some() || !merged.document.is_empty();
@@ -131,15 +138,23 @@ impl KvSecret {
         // is not made yet.
         let first = if differs {
             let keys = marks.keys().union(&merged.ours).cloned().collect();
-            marks.owned(&self.owner, &keys, &marks.generated())
+            let begun = merged.replaced.then(|| turn.begun.clone());
+            let noted = Noted {
+                begun: begun.or_else(|| turn.noted.begun.clone()),
+                ..turn.noted.clone()
+            };
+            marks.owned(&self.owner, &keys, &marks.generated(), &noted)
         } else {
-            marks.owned(&self.owner, &merged.ours, &merged.generated)
+            marks.owned(&self.owner, &merged.ours, &merged.generated, &merged.noted)
         };
-        let last = marks.owned(&self.owner, &merged.ours, &merged.generated);
+        let last = marks.owned(&self.owner, &merged.ours, &merged.generated, &merged.noted);
         let settled = observed.cas_required && observed.max_versions == MAX_VERSIONS;
         let details = &mut changes.planned.details;
         if changes.was == Was::Theirs {
             details.push("the path is marked".into());
+        }
+        if merged.replaced {
+            details.push(format!("rotation {}", merged.noted.count));
         }
         if differs {
             let size = merged.document.size();
@@ -159,73 +174,40 @@ impl KvSecret {
             details.push("marks and settings of the path are put right".into());
         }
         changes.lacking = merged.lacking;
+        changes.noted = merged.noted;
         Ok(changes)
     }
 
-    fn merge(&self, observed: &Observed, marks: &Marks, values: &Values<'_>) -> Result<Merged, Error> {
-        let (owned, made) = (marks.keys(), marks.generated());
-        let mut document = observed.document().cloned().unwrap_or_default();
-        document.retain(|key| !owned.contains(key) || values.contains_key(key));
-        let (mut ours, mut generated) = (BTreeSet::new(), Generated::new());
-        let (mut lost, mut missing) = (Vec::new(), Vec::new());
-        for (&key, wanted) in values {
-            match wanted {
-                Wanted::InVault => {
-                    if !document.has(key) {
-                        missing.push(key);
-                    }
-                    continue;
-                }
-                Wanted::Exactly(value) => document.set(key, value.expose()),
-                Wanted::Generated { recipe, again } => {
-                    let before = made.get(key);
-                    let asked = again.as_ref().filter(|again| before != Some(*again));
-                    let was_made = before.is_some() || (self.known && observed.marks.is_none());
-                    if asked.is_some() || !(was_made || document.has(key)) {
-                        let value = recipe.make().map_err(|why| {
-                            Error::Value(format!("the value of key {key} can't be generated: {why}"))
-                        })?;
-                        document.set(key, value.expose());
-                    } else if !document.has(key) {
-                        lost.push(key);
-                    }
-                    let token = asked.or(before).cloned().unwrap_or_default();
-                    generated.insert(key.to_owned(), token);
-                }
-            }
-            ours.insert(key.to_owned());
-        }
-        let lacking = self.lost(&lost).or_else(|| self.missing(&missing, observed));
-        Ok(Merged {
-            document,
-            ours,
-            generated,
-            lacking,
-        })
-    }
-
-    fn lost(&self, keys: &[&str]) -> Option<Error> {
-        (!keys.is_empty()).then(|| Error::Lost {
-            path: self.path.to_string(),
-            keys: keys.join(", "),
-        })
-    }
-
-    fn missing(&self, keys: &[&str], observed: &Observed) -> Option<Error> {
-        let first = keys.first()?;
-        let verb = if observed.document().is_some() {
-            "patch"
-        } else {
-            "put"
+    /// Asks an endpoint, once it is noted under which id.
+    fn ask(
+        &self,
+        mut changes: Changes,
+        observed: &Observed,
+        marks: &Marks,
+        begun: &Begun,
+        keys: Vec<String>,
+    ) -> Changes {
+        let noted = Noted {
+            begun: Some(begun.clone()),
+            ..marks.rotation()
         };
-        Some(Error::Value(format!(
-            "{} has no key {}, which people write there: run vault kv {verb} -mount={} -cas={} {} {first}=…",
-            self.path,
-            keys.join(", "),
-            self.path.mount,
-            observed.version,
-            self.path.path,
-        )))
+        let first = marks.owned(&self.owner, &marks.keys(), &marks.generated(), &noted);
+        let rotation = self.rotation.as_ref().map(|rotation| &rotation.by);
+        if let Some(RotatedBy::Webhook(webhook)) = rotation {
+            let names = keys.join(", ");
+            changes
+                .planned
+                .details
+                .push(format!("{} is asked for {names}", webhook.url));
+            changes.asks = Some(Request {
+                webhook: webhook.clone(),
+                id: begun.id.clone(),
+                rotation: begun.number,
+                keys,
+            });
+        }
+        changes.mark_first = (observed.marks.as_ref() != Some(&first)).then_some(first);
+        changes
     }
 }
 

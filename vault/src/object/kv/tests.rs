@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 mod deletion;
 mod generated;
 mod merge;
+mod rotation;
 
 fn secret() -> KvSecret {
     KvSecret {
@@ -25,13 +26,23 @@ fn secret() -> KvSecret {
         keys: BTreeMap::new(),
         adoption: Adoption::Refuse,
         active: true,
+        rotation: None,
+        asked: None,
         known: false,
     }
 }
 
 fn wanted<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Values<'a> {
     let exactly = |(key, value)| (key, Wanted::Exactly(Sensitive::from(value)));
-    pairs.into_iter().map(exactly).collect()
+    of(pairs.into_iter().map(exactly).collect())
+}
+
+fn of<'a>(keys: BTreeMap<&'a str, Wanted<'a>>) -> Values<'a> {
+    Values {
+        keys,
+        answers: None,
+        now: Timestamp::UNIX_EPOCH,
+    }
 }
 
 fn document(pairs: &[(&str, &str)]) -> Document {
@@ -88,6 +99,7 @@ fn carry_out(observed: &mut Observed, hidden: &mut Option<Document>, changes: Ch
             marks.0.values().all(|mark| (1..=512).contains(&mark.len())),
             "{marks:?}"
         );
+        note_begun(observed, &marks);
         observed.marks = Some(marks);
         observed.cas_required = true;
         observed.max_versions = MAX_VERSIONS;
@@ -110,8 +122,15 @@ fn carry_out(observed: &mut Observed, hidden: &mut Option<Document>, changes: Ch
     if let Some(marks) = changes.mark_last
         && step()
     {
+        note_begun(observed, &marks);
         observed.marks = Some(marks);
     }
+}
+
+/// What an observation would read of the version that a rotation began from.
+fn note_begun(observed: &mut Observed, marks: &Marks) {
+    let from = marks.rotation().begun.map(|begun| begun.from);
+    observed.begun_at = observed.data.clone().filter(|_| from == Some(observed.version));
 }
 
 /// Passes until nothing is left to do; answers what each did.

@@ -9,15 +9,16 @@
 use super::document::{Document, wipe};
 use super::marks::Marks;
 use super::plan::{Changes, Was};
+use super::rotation::{Answers, Noted, Request as Ask};
 use super::{Adoption, KvSecret, MAX_VERSIONS, ValueStore, Values};
 use crate::client::{Client, Method};
-use crate::engine::{Action, Applied, Planned};
+use crate::engine::{Action, Applied, Planned, Rotated};
 use crate::error::{Error, Request};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// How often a pass looks again when somebody else wrote in between.
-const TRIES: usize = 4;
+/// How often a pass looks again when somebody else wrote in between, or it knows more.
+const TRIES: usize = 5;
 
 impl KvSecret {
     /// What a pass would do.
@@ -36,13 +37,21 @@ impl KvSecret {
 
     /// A pass.
     pub(crate) async fn reconcile(&self, client: &Client, store: &impl ValueStore) -> Result<Applied, Error> {
-        let values = self.fetch(client, store).await?;
+        let mut values = self.fetch(client, store).await?;
         let mut action = Action::Unchanged;
         let mut last = None;
         for _ in 0..TRIES {
             match self.step(client, &values).await {
-                Ok(Step::Done { planned, version }) => {
+                Ok(Step::Done {
+                    planned,
+                    version,
+                    noted,
+                }) => {
                     return Ok(Applied {
+                        rotation: Some(Rotated {
+                            at: noted.at,
+                            count: noted.count,
+                        }),
                         action: if planned == Action::Unchanged {
                             action
                         } else {
@@ -52,6 +61,13 @@ impl KvSecret {
                     });
                 }
                 Ok(Step::Again) => action = Action::Change,
+                Ok(Step::Ask(request)) => {
+                    action = Action::Change;
+                    values.answers = Some(Answers {
+                        values: store.new_values(&request).await,
+                        id: request.id,
+                    });
+                }
                 Err(error) if error.is_stale() => last = Some(error),
                 Err(error) => return Err(error),
             }
@@ -64,13 +80,21 @@ impl KvSecret {
         let mut changes = self.plan(&observed, values)?;
         let (planned, lacking) = (changes.planned.action, changes.lacking.take());
         let (shows, writes) = (changes.visible == Some(true), !changes.is_empty());
+        let (asks, noted) = (changes.asks.take(), changes.noted.clone());
         let version = self.carry_out(client, changes).await?;
+        if let Some(request) = asks {
+            return Ok(Step::Ask(request));
+        }
         match lacking {
             // What is lacking is said of what stands there now.
             Some(_) if writes => Ok(Step::Again),
             Some(error) => Err(error),
             None if shows => Ok(Step::Again),
-            None => Ok(Step::Done { planned, version }),
+            None => Ok(Step::Done {
+                planned,
+                version,
+                noted,
+            }),
         }
     }
 
@@ -205,7 +229,13 @@ impl KvSecret {
 /// How far a pass is.
 enum Step {
     /// At its end.
-    Done { planned: Action, version: u64 },
+    Done {
+        planned: Action,
+        version: u64,
+        noted: Noted,
+    },
+    /// Once an endpoint was asked.
+    Ask(Ask),
     /// More can be seen now.
     Again,
 }

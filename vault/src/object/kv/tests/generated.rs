@@ -2,16 +2,28 @@
 
 use super::*;
 
-fn generated(again: Option<&str>) -> Values<'static> {
-    let wanted = Wanted::Generated {
-        recipe: generate::Recipe {
-            length: 24,
-            alphabet: "abcdefghijklmnopqrstuvwxyz",
-            classes: &[],
-        },
-        again: again.map(marks::token),
+fn generated() -> Values<'static> {
+    of([("password", Wanted::Made(Some(recipe())))].into())
+}
+
+pub(super) fn recipe() -> generate::Recipe<'static> {
+    generate::Recipe {
+        length: 24,
+        alphabet: "abcdefghijklmnopqrstuvwxyz",
+        classes: &[],
+    }
+}
+
+/// A declaration for whose new values somebody asks.
+pub(super) fn asked(text: &str) -> KvSecret {
+    let asked = Asked {
+        text: text.into(),
+        drops_previous: false,
     };
-    [("password", wanted)].into()
+    KvSecret {
+        asked: Some(asked),
+        ..secret()
+    }
 }
 
 fn made(observed: &Observed) -> String {
@@ -19,20 +31,20 @@ fn made(observed: &Observed) -> String {
 }
 
 /// A path with a value that was made.
-fn path(again: Option<&str>) -> Observed {
+fn path() -> Observed {
     let mut observed = Observed::default();
-    let done = settle(&secret(), &mut observed, &mut None, &generated(again));
+    let done = settle(&secret(), &mut observed, &mut None, &generated());
     assert_eq!(done, [Action::Create]);
     observed
 }
 
 #[test]
 fn a_value_is_made_once() {
-    let mut observed = path(None);
+    let mut observed = path();
     let first = made(&observed);
     assert_eq!(first.len(), 24);
     by_hand(&mut observed, "theirs", &json!("x"));
-    assert!(settle(&secret(), &mut observed, &mut None, &generated(None)).is_empty());
+    assert!(settle(&secret(), &mut observed, &mut None, &generated()).is_empty());
     assert_eq!(made(&observed), first);
 }
 
@@ -47,18 +59,18 @@ fn a_lost_value_is_reported_and_not_made_anew() {
         },
     ];
     for lose in lose {
-        let mut observed = path(None);
+        let mut observed = path();
         lose(&mut observed);
         let before = observed.version;
         for _ in 0..2 {
-            let changes = secret().plan(&observed, &generated(None)).unwrap();
+            let changes = secret().plan(&observed, &generated()).unwrap();
             assert!(matches!(changes.lacking, Some(Error::Lost { .. })));
             carry_out(&mut observed, &mut None, changes, usize::MAX);
         }
         assert_eq!(observed.version, before, "nothing was written");
         // Somebody who wants one says so.
         assert_eq!(
-            settle(&secret(), &mut observed, &mut None, &generated(Some("again"))),
+            settle(&asked("again"), &mut observed, &mut None, &generated()),
             [Action::Change]
         );
         assert_eq!(made(&observed).len(), 24);
@@ -67,10 +79,10 @@ fn a_lost_value_is_reported_and_not_made_anew() {
 
 #[test]
 fn a_lost_value_does_not_hold_the_others_up() {
-    let mut observed = path(None);
+    let mut observed = path();
     push(&mut observed, Document::default());
-    let mut values = generated(None);
-    values.extend(wanted([("base_url", "u")]));
+    let mut values = generated();
+    values.keys.extend(wanted([("base_url", "u")]).keys);
     let changes = secret().plan(&observed, &values).unwrap();
     assert!(changes.lacking.is_some());
     carry_out(&mut observed, &mut None, changes, usize::MAX);
@@ -87,30 +99,36 @@ fn a_path_that_is_gone_altogether_is_a_loss_for_who_knew_it() {
     };
     let mut observed = Observed::default();
     for _ in 0..2 {
-        let changes = known.plan(&observed, &generated(None)).unwrap();
+        let changes = known.plan(&observed, &generated()).unwrap();
         assert!(matches!(changes.lacking, Some(Error::Lost { .. })));
         carry_out(&mut observed, &mut None, changes, usize::MAX);
     }
     assert!(observed.data.is_none());
-    settle(&known, &mut observed, &mut None, &generated(Some("again")));
+    let known = KvSecret {
+        known: true,
+        ..asked("again")
+    };
+    settle(&known, &mut observed, &mut None, &generated());
     assert_eq!(made(&observed).len(), 24);
 }
 
 #[test]
 fn another_token_makes_another_value_once() {
-    let mut observed = path(Some("one"));
+    let mut observed = Observed::default();
+    settle(&asked("one"), &mut observed, &mut None, &generated());
     let first = made(&observed);
-    for quiet in [Some("one"), None] {
-        assert!(settle(&secret(), &mut observed, &mut None, &generated(quiet)).is_empty());
+    for quiet in [asked("one"), secret()] {
+        assert!(settle(&quiet, &mut observed, &mut None, &generated()).is_empty());
     }
     assert_eq!(made(&observed), first);
+    let two = asked("two");
     assert_eq!(
-        settle(&secret(), &mut observed, &mut None, &generated(Some("two"))),
+        settle(&two, &mut observed, &mut None, &generated()),
         [Action::Change]
     );
     let second = made(&observed);
     assert_ne!(second, first);
-    assert!(settle(&secret(), &mut observed, &mut None, &generated(Some("two"))).is_empty());
+    assert!(settle(&two, &mut observed, &mut None, &generated()).is_empty());
     assert_eq!(made(&observed), second);
 }
 
@@ -119,18 +137,12 @@ fn another_token_makes_another_value_once() {
 fn a_crash_while_it_is_made_is_no_loss() {
     for steps in 0..4 {
         let mut observed = Observed::default();
-        let changes = secret().plan(&observed, &generated(None)).unwrap();
+        let changes = secret().plan(&observed, &generated()).unwrap();
         carry_out(&mut observed, &mut None, changes, steps);
         let after_crash = text(&observed, "password");
-        settle(&secret(), &mut observed, &mut None, &generated(None));
+        settle(&secret(), &mut observed, &mut None, &generated());
         assert!(after_crash.is_none_or(|value| value == made(&observed)));
-        assert!(
-            secret()
-                .plan(&observed, &generated(None))
-                .unwrap()
-                .lacking
-                .is_none()
-        );
+        assert!(secret().plan(&observed, &generated()).unwrap().lacking.is_none());
     }
 }
 
@@ -141,13 +153,13 @@ fn an_adopted_value_is_kept() {
         ..secret()
     };
     let mut observed = theirs(&[("password", "of-before")]);
-    settle(&secret, &mut observed, &mut None, &generated(None));
+    settle(&secret, &mut observed, &mut None, &generated());
     assert_eq!(made(&observed), "of-before");
 }
 
 #[test]
 fn what_is_declared_otherwise_now_is_not_generated_any_more() {
-    let mut observed = path(None);
+    let mut observed = path();
     settle(
         &secret(),
         &mut observed,

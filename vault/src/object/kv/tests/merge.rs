@@ -167,7 +167,7 @@ fn a_claim_that_led_to_nothing_is_its_owners() {
 #[test]
 fn keys_that_people_write_are_never_touched() {
     let mut values = wanted([("ours", "1")]);
-    values.insert("by_hand", Wanted::InVault);
+    values.keys.insert("by_hand", Wanted::InVault);
     let mut observed = Observed::default();
     let changes = secret().plan(&observed, &values).unwrap();
     let error = changes.lacking.as_ref().unwrap().to_string();
@@ -188,14 +188,14 @@ fn keys_that_people_write_are_never_touched() {
     let changes = secret().plan(&observed, &values).unwrap();
     assert!(changes.is_empty() && changes.lacking.is_none());
     // Not even when it is declared no more.
-    values.remove("by_hand");
+    values.keys.remove("by_hand");
     settle(&secret(), &mut observed, &mut None, &values);
     assert_eq!(text(&observed, "by_hand").as_deref(), Some("theirs"));
 }
 
 #[test]
 fn a_path_of_peoples_keys_alone_is_marked_and_not_written() {
-    let values: Values<'_> = [("by_hand", Wanted::InVault)].into();
+    let values = of([("by_hand", Wanted::InVault)].into());
     let mut observed = Observed::default();
     let changes = secret().plan(&observed, &values).unwrap();
     assert!(changes.mark_first.is_some() && changes.data.is_none());
