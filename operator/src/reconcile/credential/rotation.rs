@@ -73,8 +73,8 @@ pub(super) fn turns_in(
 ) -> Option<Duration> {
     let found = found?;
     let until = |then: Timestamp| Duration::try_from(then.duration_since(now)).ok();
-    // Where it was known before, this pass did what was due and what it could.
-    let is_news = before(object).is_none_or(|before| before.last.is_none());
+    // Where it was known before, this pass did what was due, or could not.
+    let is_news = before(object).is_none_or(|before| before.last != found.last);
     let due = found.due.as_ref().map(|due| until(due.0));
     let due = due.and_then(|wait| wait.or_else(|| is_news.then_some(SOON)));
     let keep = object.spec.rotation.as_ref()?.keep_previous.map(Duration::from);
