@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Result;
 
-use super::proxy::{head, listen};
+use super::proxy::{head_of, listen};
 use crate::stage::Stage;
 
 /// A server on the bed's loopback.
@@ -47,7 +47,7 @@ impl Called {
 }
 
 fn answer(mut client: TcpStream, calls: &Mutex<Calls>) -> io::Result<()> {
-    let head = head(&mut client)?;
+    let head = head_of(&mut client)?;
     let status = {
         let mut calls = calls.lock().unwrap_or_else(PoisonError::into_inner);
         calls

@@ -6,6 +6,8 @@ pub(crate) mod called;
 pub(crate) mod changing;
 pub(crate) mod chart;
 pub(crate) mod database;
+pub(crate) mod deadly;
+pub(crate) mod endpoint;
 pub(crate) mod https;
 mod inside;
 pub(crate) mod leases;

@@ -1,7 +1,7 @@
 //! What stands between the operator and a server in a test: an HTTP proxy that counts, and an API server
 //! that hides something. Each connection has a thread in the bed's network; they end with the tests.
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -44,7 +44,7 @@ impl Tunnels {
 }
 
 fn tunnel(mut client: TcpStream, opened: &AtomicUsize) -> io::Result<()> {
-    let head = head(&mut client)?;
+    let head = head_of(&mut client)?;
     let mut words = head.split(' ');
     let (Some("CONNECT"), Some(target)) = (words.next(), words.next()) else {
         return client.write_all(b"HTTP/1.1 405 Method Not Allowed\r\n\r\n");
@@ -114,7 +114,7 @@ fn answer(
     hidden: Option<&str>,
     answers: &[(&'static str, Value)],
 ) -> io::Result<()> {
-    let head = head(&mut client)?;
+    let head = head_of(&mut client)?;
     let path = head.split(' ').nth(1).unwrap_or_default();
     if hidden.is_some_and(|hidden| path.starts_with(hidden)) {
         let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404});
@@ -172,7 +172,7 @@ pub(crate) fn listen(
 }
 
 /// Everything up to the empty line, and nothing of what follows.
-pub(super) fn head(client: &mut TcpStream) -> io::Result<String> {
+pub(super) fn head_of(client: &mut impl io::Read) -> io::Result<String> {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {

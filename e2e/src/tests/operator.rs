@@ -13,7 +13,8 @@ mod process;
 mod provider;
 mod replicas;
 pub(super) mod rest;
-mod seals;
+mod rotation;
+pub(super) mod seals;
 mod sync;
 mod tenants;
 mod unreadable;
@@ -64,6 +65,22 @@ const TESTS: &[Named] = &[
     (
         "operator: a sealed value opens at its place alone, before and after its key rotates, and is told when it does not",
         seals::seals,
+    ),
+    (
+        "operator: values are replaced in their time, or when somebody asks and the window is open",
+        rotation::in_their_time,
+    ),
+    (
+        "operator: an endpoint is asked for new values, signed and by one id for each rotation",
+        rotation::by_endpoint,
+    ),
+    (
+        "operator: people are reminded of values that they replace, and what they bring is counted",
+        rotation::by_people,
+    ),
+    (
+        "operator: killed at any request to Vault, a rotation is done once",
+        rotation::killed,
     ),
     (
         "operator: an account reads what its bindings grant and nothing else (Kubernetes)",

@@ -6,6 +6,7 @@ pub(super) mod modes;
 mod places;
 pub(super) mod reports;
 mod rollout;
+mod rotation;
 mod shapes;
 mod told;
 mod volumes;
@@ -77,6 +78,10 @@ const TESTS: &[Named] = &[
     (
         "pods: each has a database user of its own, which works by file, template and variable, and goes with it",
         database::one_each,
+    ),
+    (
+        "pods: a rotation reaches fifty of them, and a sealed value opens in each",
+        rotation::reaches,
     ),
     (
         "pods: one that waits says why in an event, and when it waits no more; no event shows a value",

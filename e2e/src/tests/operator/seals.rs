@@ -15,13 +15,8 @@ const WORD: &str = "not-in-git";
 
 pub(super) fn seals(stage: &Stage) -> Result<()> {
     rig::run(stage, "seals", Method::Kubernetes, |rig| {
-        let address = rig.stage.bed().map_or("", |bed| bed.vault_address.as_str());
-        let provider = rig.provider_with(&format!(
-            "address: {address}, caSecretRef: {{name: vault-ca, namespace: vault, key: ca.crt}}, \
-             mounts: {{transit: @id@-keys}}, auth: {{kubernetes: {{mount: @id@, role: keystead-operator-@id@}}}}"
-        ));
         rig.prepare_vault(&format!("--transit {}-keys", rig.id))?;
-        rig.apply(&[namespace("shop", ""), global(), provider, key("")].concat())?;
+        rig.apply(&[namespace("shop", ""), global(), provider(rig), key("")].concat())?;
         let _operator = rig.operator()?;
         rig.ready(&["secretprovider/@id@", "encryptionkey/@id@-seals"])?;
 
@@ -39,7 +34,16 @@ pub(super) fn seals(stage: &Stage) -> Result<()> {
     })
 }
 
-fn key(more: &str) -> String {
+/// The provider, with a transit engine of the test's own.
+pub(in crate::tests) fn provider(rig: &Rig<'_>) -> String {
+    let address = rig.stage.bed().map_or("", |bed| bed.vault_address.as_str());
+    rig.provider_with(&format!(
+        "address: {address}, caSecretRef: {{name: vault-ca, namespace: vault, key: ca.crt}}, \
+         mounts: {{transit: @id@-keys}}, auth: {{kubernetes: {{mount: @id@, role: keystead-operator-@id@}}}}"
+    ))
+}
+
+pub(in crate::tests) fn key(more: &str) -> String {
     format!(
         "
 ---
@@ -52,7 +56,7 @@ spec: {{providerRef: {{name: @id@}}, type: rsa-2048{more}}}
 }
 
 /// A Credential with this entry of spec.keys.
-fn credential(rig: &Rig<'_>, service: &str, entry: &str) -> String {
+pub(in crate::tests) fn credential(rig: &Rig<'_>, service: &str, entry: &str) -> String {
     let entry = entry.replace('\n', "\n  ");
     format!(
         "
@@ -70,7 +74,7 @@ spec:
 }
 
 /// What the command writes for a value: it has the key and the manifest, and no server.
-fn sealed(rig: &Rig<'_>, value: &str) -> Result<String> {
+pub(in crate::tests) fn sealed(rig: &Rig<'_>, value: &str) -> Result<String> {
     let [by, manifest] = ["seals.yaml", "credential.yaml"].map(|name| rig.path(name));
     fs::write(&by, rig.ask("kubectl get encryptionkey @id@-seals -o yaml")?)?;
     fs::write(&manifest, credential(rig, "hubspot", ""))?;
