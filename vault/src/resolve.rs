@@ -8,6 +8,7 @@ pub use show::{Missing, Shown, show};
 use crate::client::{Client, Method};
 use crate::error::Error;
 use crate::lease::{self, Term};
+use crate::object::PREVIOUS;
 use crate::path::{ApiPath, KvBase, KvPath, NotAPath};
 use crate::sensitive::Sensitive;
 use futures::stream::{Stream, StreamExt as _, TryStreamExt as _};
@@ -237,6 +238,22 @@ pub fn resolve(layers: Vec<Layer>) -> Secrets {
         secret.keys.clear();
     }
     secrets
+        .values_mut()
+        .for_each(|secret| leave_strangers(&mut secret.keys));
+    secrets
+}
+
+/// Takes out what a key was before at another scope than the one that serves the key now: it is another
+/// value's past.
+fn leave_strangers(keys: &mut BTreeMap<String, Resolved>) {
+    let stranger = |(key, before): (&String, &Resolved)| {
+        let now = keys.get(key.strip_suffix(PREVIOUS)?)?;
+        (now.origin != before.origin).then(|| key.clone())
+    };
+    let strangers: Vec<String> = keys.iter().filter_map(stranger).collect();
+    for stranger in strangers {
+        keys.remove(&stranger);
+    }
 }
 
 async fn read(client: &Client, source: &Source) -> Result<Option<Found>, Error> {

@@ -1,6 +1,7 @@
 //! What a binding shows of the secrets it asked for, and what it lacks.
 
 use super::{Resolved, ScopeName, Secrets};
+use crate::object::PREVIOUS;
 use keystead_crds::sidecar::{SecretConfig, SecretSource};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -38,6 +39,8 @@ pub fn show<'a>(secrets: &'a Secrets, asked: &SecretConfig) -> Result<Shown<'a>,
             for key in &asked.keys {
                 match found.get_key_value(key) {
                     Some((key, value)) => drop(keys.insert(key.as_str(), value)),
+                    // Not every value has had one before.
+                    None if key.ends_with(PREVIOUS) => {}
                     None => missing.push(Missing::new(secrets, asked, Some(key))),
                 }
             }

@@ -53,6 +53,35 @@ fn a_company_overrides_one_key_and_inherits_the_other() {
     assert_eq!(hubspot.searched.len(), 3);
 }
 
+#[test]
+fn what_a_key_was_before_comes_from_where_the_key_does() {
+    let rotated = || {
+        values(&[
+            ("api_key", "new"),
+            ("api_key_previous", "old"),
+            ("alone_previous", "x"),
+        ])
+    };
+    let keys = |company| {
+        let layers = vec![
+            at(Level::Company, Some(company)),
+            at(Level::Global, Some(rotated())),
+        ];
+        let secrets = resolve(layers);
+        let keys = &secrets[&SecretSource::Service("hubspot".into())].keys;
+        keys.keys().cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(
+        keys(values(&[])),
+        ["alone_previous", "api_key", "api_key_previous"]
+    );
+    assert_eq!(
+        keys(values(&[("api_key", "acme")])),
+        ["alone_previous", "api_key"]
+    );
+    assert_eq!(keys(rotated()), ["alone_previous", "api_key", "api_key_previous"]);
+}
+
 #[tokio::test]
 async fn a_path_is_read_as_what_it_answers() {
     let server = Fake::start(|asked| match asked.path.as_str() {
