@@ -161,11 +161,11 @@ pub fn by_namespace(world: &World, namespace: &str) -> Vec<Unit> {
 pub fn by_secret(world: &World, secret: &Key) -> Vec<Unit> {
     let mut units = Vec::new();
     for (key, credential) in world.credentials_in(&secret.namespace) {
-        let mut refs = credential
-            .spec
-            .keys
-            .iter()
-            .filter_map(|from| from.from.secret_key_ref.as_ref());
+        let keys = credential.spec.keys.iter();
+        let values = keys.filter_map(|from| from.from.secret_key_ref.as_ref());
+        let rotation = credential.spec.rotation.as_ref();
+        let webhook = rotation.and_then(|rotation| rotation.webhook.as_ref());
+        let mut refs = values.chain(webhook.map(|webhook| &webhook.signing_secret_ref));
         if refs.any(|reference| reference.name == secret.name) {
             units.push(Unit::Credential(key.clone()));
         }
