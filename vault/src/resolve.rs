@@ -237,9 +237,9 @@ pub fn resolve(layers: Vec<Layer>) -> Secrets {
     for secret in secrets.values_mut().filter(|secret| secret.refused.is_some()) {
         secret.keys.clear();
     }
-    secrets
-        .values_mut()
-        .for_each(|secret| leave_strangers(&mut secret.keys));
+    for secret in secrets.values_mut() {
+        leave_strangers(&mut secret.keys);
+    }
     secrets
 }
 
