@@ -1,10 +1,12 @@
-//! The documents: every command line is one that its program takes.
+//! The documents: every command line is one that its program takes, and the tutorial works as it stands there.
+
+mod tutorial;
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
 
-use super::Test;
+use super::{Run, Test};
 use crate::documents::{self, Command};
 use crate::stage::{Stage, words};
 
@@ -13,10 +15,14 @@ const PLUGINS: [&str; 1] = ["kubectl krew"];
 
 /// The tests.
 pub(super) fn tests() -> Vec<Test> {
-    vec![Test::on_servers(
-        "docs: every command line is one that its program takes",
-        commands,
-    )]
+    vec![
+        Test::on_servers("docs: every command line is one that its program takes", commands),
+        Test {
+            name: "docs: the tutorial, line by line",
+            node: true,
+            run: Run::Alone(tutorial::typed),
+        },
+    ]
 }
 
 fn commands(stage: &Stage) -> Result<()> {
@@ -43,8 +49,10 @@ fn commands(stage: &Stage) -> Result<()> {
 /// Has the tool itself read the line, where it finds neither a cluster nor a Vault to do it with.
 fn parsed(stage: &Stage, rest: &str, whole: bool) -> Result<()> {
     let rest = rest.split(['<', '>']).next().unwrap_or_default();
+    let folder = tempfile::tempdir()?;
     let mut command = stage.command(&format!("kubectl-keystead {rest}"));
     let output = command
+        .current_dir(folder.path())
         .env("KUBECONFIG", "/nowhere")
         .env("VAULT_ADDR", "https://127.0.0.1:1")
         .env("VAULT_CACERT", "/nowhere")
