@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::{plan, release, resolve, seal, validate};
+use crate::{plan, release, resolve, rotate, seal, validate};
 use clap::{Parser, Subcommand, ValueEnum};
 use keystead_crds::names;
 use keystead_crds::provider::{DEFAULT_CLASS, WorkloadMethod};
@@ -61,6 +61,14 @@ pub(crate) enum Command {
     ///
     /// Exit code: 0 everything is there, 1 something is missing, or an error.
     Resolve(resolve::Options),
+    /// Have values that Keystead or an endpoint makes replaced, before they are due.
+    ///
+    /// A Credential that is named is replaced at once, or when its window opens; what --type and --all choose is
+    /// shown, and replaced with --yes. What people bring is left to them. `rotate --all -A --now --yes` is for the
+    /// emergency: it waits for no window, and no value of before is kept.
+    ///
+    /// Exit code: 0 all of it is replaced, 2 some waits for a window, 1 some is not replaced in time, or an error.
+    Rotate(rotate::Options),
     /// Encrypt a value for one key of one Credential, so that it may stand in git.
     ///
     /// Reads the value from standard input (a newline at its end is left out) and writes the entry for spec.keys.

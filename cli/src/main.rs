@@ -8,6 +8,7 @@ mod plan;
 mod progress;
 mod release;
 mod resolve;
+mod rotate;
 mod seal;
 mod validate;
 mod vault;
@@ -49,6 +50,7 @@ fn run(args: Args) -> anyhow::Result<ExitCode> {
             Command::Plan(options) => plan::run(options).await,
             Command::Release(options) => release::run(options).await,
             Command::Resolve(options) => resolve::run(options).await,
+            Command::Rotate(options) => rotate::run(options).await,
             Command::Seal(options) => seal::run(options).await,
             Command::Validate(options) => validate::run(options).await,
         }

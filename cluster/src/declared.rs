@@ -43,35 +43,36 @@ impl fmt::Display for Unreadable {
 
 /// Puts all that is declared into a world; answers what can't be read.
 pub async fn fill(client: &Client, world: &mut World) -> Result<Vec<Unreadable>, Problem> {
-    for namespace in list::<PartialObjectMeta<Namespace>>(client, ListParams::default()).await? {
+    let namespaces: Api<PartialObjectMeta<Namespace>> = Api::all(client.clone());
+    for namespace in list(&namespaces, ListParams::default()).await? {
         world.set_namespace(&namespace.name_any(), Some(namespace.labels().clone()));
         world.set_annotations(&namespace.name_any(), namespace.annotations().clone());
     }
     let mut unreadable = Vec::new();
-    for (key, object) in readable::<SecretProvider>(client, &mut unreadable).await? {
+    for (key, object) in all::<SecretProvider>(client, &mut unreadable).await? {
         world.set_provider(&key.name, Some(object));
     }
     let scopes = unreadable.len();
-    for (key, object) in readable::<SecretScope>(client, &mut unreadable).await? {
+    for (key, object) in all::<SecretScope>(client, &mut unreadable).await? {
         world.set_scope(&key.name, Some(object));
     }
     for scope in unreadable.iter().skip(scopes) {
         world.set_unreadable_scope(&scope.key.name, true);
     }
-    for (key, object) in readable::<Credential>(client, &mut unreadable).await? {
+    for (key, object) in all::<Credential>(client, &mut unreadable).await? {
         world.set_credential(key, Some(object));
     }
-    for (key, object) in readable::<DatabaseConnection>(client, &mut unreadable).await? {
+    for (key, object) in all::<DatabaseConnection>(client, &mut unreadable).await? {
         world.set_database_connection(key, Some(object));
     }
-    for (key, object) in readable::<DatabaseRole>(client, &mut unreadable).await? {
+    for (key, object) in all::<DatabaseRole>(client, &mut unreadable).await? {
         world.set_database_role(key, Some(object));
     }
-    for (key, object) in readable::<EncryptionKey>(client, &mut unreadable).await? {
+    for (key, object) in all::<EncryptionKey>(client, &mut unreadable).await? {
         world.set_encryption_key(&key.name, Some(object));
     }
     let bindings = unreadable.len();
-    for (key, object) in readable::<SecretBinding>(client, &mut unreadable).await? {
+    for (key, object) in all::<SecretBinding>(client, &mut unreadable).await? {
         world.set_binding(key, Some(object));
     }
     let named = world.bindings();
@@ -90,12 +91,25 @@ pub async fn fill(client: &Client, world: &mut World) -> Result<Vec<Unreadable>,
     Ok(unreadable)
 }
 
-async fn readable<K>(client: &Client, unreadable: &mut Vec<Unreadable>) -> Result<Vec<(Key, Arc<K>)>, Problem>
+async fn all<K>(client: &Client, unreadable: &mut Vec<Unreadable>) -> Result<Vec<(Key, Arc<K>)>, Problem>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
+{
+    readable(&Api::all(client.clone()), ListParams::default(), unreadable).await
+}
+
+/// Every object of a kind that these choose and that can be read; those that can't are noted. None where the
+/// kind is not installed.
+pub async fn readable<K>(
+    api: &Api<DeserializeGuard<K>>,
+    chosen: ListParams,
+    unreadable: &mut Vec<Unreadable>,
+) -> Result<Vec<(Key, Arc<K>)>, Problem>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
 {
     let mut objects = Vec::new();
-    for guard in list::<DeserializeGuard<K>>(client, ListParams::default()).await? {
+    for guard in list(api, chosen).await? {
         let key = Key::of(&guard);
         match guard.0 {
             Ok(object) => objects.push((key, Arc::new(object))),
@@ -111,11 +125,10 @@ where
 
 /// Every object of a kind that these choose, page by page; none where the kind is not installed. Of a
 /// `PartialObjectMeta` the API server sends no more.
-pub(crate) async fn list<K>(client: &Client, chosen: ListParams) -> Result<Vec<K>, Problem>
+pub(crate) async fn list<K>(api: &Api<K>, chosen: ListParams) -> Result<Vec<K>, Problem>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
 {
-    let api: Api<K> = Api::all(client.clone());
     let what = format!("list of {}", K::plural(&()));
     let mut objects = Vec::new();
     let mut page = chosen.limit(PAGE);

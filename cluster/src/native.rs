@@ -61,7 +61,8 @@ fn decide(found: Held, uid: Option<&str>, data: &Data<'_>) -> Plan {
 /// Every Secret with our mark, and the uid of the binding it is of; none of its values is asked for.
 pub async fn synced(client: &Client) -> Result<Vec<(Key, String)>, Problem> {
     let marked = ListParams::default().labels(SYNCED_LABEL);
-    let found: Vec<PartialObjectMeta<Secret>> = list(client, marked).await?;
+    let secrets: Api<PartialObjectMeta<Secret>> = Api::all(client.clone());
+    let found = list(&secrets, marked).await?;
     let owned = found.iter();
     Ok(owned
         .filter_map(|secret| Some((Key::of(secret), owner(secret)?.1)))

@@ -67,7 +67,8 @@ pub async fn held(client: &Client, class: Option<&str>) -> Result<Vec<Held>, Pro
 }
 
 async fn of_kind<K: compile::Held>(client: &Client, kind: HeldKind) -> Result<Vec<Held>, Problem> {
-    let found = list::<PartialObjectMeta<K>>(client, ListParams::default()).await?;
+    let all: Api<PartialObjectMeta<K>> = Api::all(client.clone());
+    let found = list(&all, ListParams::default()).await?;
     let carrying = found
         .iter()
         .filter(|object| object.finalizers().iter().any(|name| name == FINALIZER));
