@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::{plan, release, resolve, rotate, seal, validate};
+use crate::{plan, release, resolve, rotate, seal, status, validate};
 use clap::{Parser, Subcommand, ValueEnum};
 use keystead_crds::names;
 use keystead_crds::provider::{DEFAULT_CLASS, WorkloadMethod};
@@ -75,6 +75,8 @@ pub(crate) enum Command {
     /// Nobody is asked: all it needs is the EncryptionKey, as kubectl get encryptionkey NAME -o yaml writes it.
     /// With --renew it has Vault wrap what is sealed already by the newest version, and shows nobody a value.
     Seal(seal::Options),
+    /// Show what is replaced when, how often, by whom, and who holds it; what is overdue stands first.
+    Status(status::Options),
     /// Check everything: the kinds, Vault, what is declared, the webhook.
     ///
     /// Exit code: 0 no check failed, 1 one did. What could not be checked is said.

@@ -10,6 +10,7 @@ mod release;
 mod resolve;
 mod rotate;
 mod seal;
+mod status;
 mod validate;
 mod vault;
 mod view;
@@ -52,6 +53,7 @@ fn run(args: Args) -> anyhow::Result<ExitCode> {
             Command::Resolve(options) => resolve::run(options).await,
             Command::Rotate(options) => rotate::run(options).await,
             Command::Seal(options) => seal::run(options).await,
+            Command::Status(options) => status::run(options).await,
             Command::Validate(options) => validate::run(options).await,
         }
     })
