@@ -1,6 +1,7 @@
 //! A read-only view of all that is declared, as the watches fill it.
 
 mod databases;
+mod granted;
 mod keys;
 
 use crate::index::Index;
@@ -58,6 +59,7 @@ pub struct World {
     bound: Index<Key, String>,
     /// The bindings that keep a native Secret, by each service in it.
     synced: Index<String, Key>,
+    granted: granted::Granted,
 }
 
 /// Creation time, for "the oldest wins". Objects of one second are told apart by name.
@@ -110,7 +112,10 @@ impl World {
         key: Key,
         object: Option<Arc<SecretBinding>>,
     ) -> Option<Arc<SecretBinding>> {
-        if let Some(old) = self.bindings.get(&key) {
+        let old = self.bindings.get(&key);
+        self.granted
+            .change(&key, old.map(AsRef::as_ref), object.as_deref());
+        if let Some(old) = old {
             for account in accounts(&key, old) {
                 self.bound.remove(&account, &key.name);
             }

@@ -1,7 +1,7 @@
 //! Which units a change touches: pure, over the world as it is after the change.
 
 use crate::queue::Unit;
-use keystead_compile::kinds::{binding, encryption, provider, sync};
+use keystead_compile::kinds::{binding, encryption, holders, provider, sync};
 use keystead_compile::{Key, World};
 use keystead_crds::{Credential, DatabaseRole, SecretBinding};
 use keystead_vault::path::KvPath;
@@ -140,6 +140,44 @@ pub fn by_binding(key: &Key, states: &[&SecretBinding]) -> Vec<Unit> {
         units.extend(binding::accounts(key, state).map(Unit::Account));
     }
     units
+}
+
+/// A binding changed: what others hold by it, or held.
+pub fn held_by(world: &World, key: &Key, states: &[&SecretBinding]) -> BTreeSet<Unit> {
+    if let [before, after] = states
+        && holders::are_alike(before, after)
+    {
+        return BTreeSet::new();
+    }
+    let mut units = BTreeSet::new();
+    for state in states {
+        for secret in &state.spec.secrets {
+            let role = secret.database_role.as_ref();
+            units.extend(role.map(|name| Unit::DatabaseRole(Key::new(&key.namespace, name))));
+        }
+        let services: BTreeSet<_> = state
+            .spec
+            .secrets
+            .iter()
+            .filter_map(|secret| secret.service.as_ref())
+            .collect();
+        for scope in world.scopes_of(&state.spec.provider_ref.name) {
+            let scope = scope.name_any();
+            for service in &services {
+                let declared = world.who_declares(&scope, service);
+                units.extend(declared.cloned().map(Unit::Credential));
+            }
+        }
+    }
+    units
+}
+
+/// A namespace's labels changed: what its accounts hold, or held.
+pub fn held_in(world: &World, namespace: &str) -> BTreeSet<Unit> {
+    let bindings = world.bindings_in(namespace);
+    bindings
+        .flat_map(|(key, found)| held_by(world, key, &[found]))
+        .collect()
 }
 
 /// A namespace's labels changed: who may write there, and what its accounts are members of.

@@ -19,11 +19,15 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The server ends a watch after this many seconds: before load balancers drop it in silence.
 const WATCH_SECONDS: u32 = 200;
 /// Objects per page of a list.
 const PAGE: u32 = 200;
+
+/// Longest time that a change waits for more, where it can.
+const LATER: Duration = Duration::from_secs(5);
 
 /// Where `kubectl apply` keeps a copy of the object.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -59,6 +63,10 @@ pub(crate) trait Declared:
     fn note_unreadable(_: &mut World, _: &Key, _: bool) {}
     /// What a change touches; `states` is the object before and after, as far as there is one.
     fn affected(world: &World, key: &Key, states: &[&Self]) -> Vec<Unit>;
+    /// What a change touches that can wait for more of them.
+    fn affected_later(_: &World, _: &Key, _: &[&Self]) -> BTreeSet<Unit> {
+        BTreeSet::new()
+    }
 }
 
 /// Watches one of our kinds until the end.
@@ -112,6 +120,7 @@ pub(crate) async fn namespaces(source: &Source, listed: Condition) {
         };
         if changed && listed.is_met() {
             push(context, affected::by_namespace(&context.world(), name));
+            push_later(context, affected::held_in(&context.world(), name));
         }
     };
     let mut unseen = BTreeSet::new();
@@ -274,6 +283,7 @@ fn change<K: Declared>(context: &Context, key: &Key, new: Option<&Arc<K>>, synce
     if synced && !same {
         let states: Vec<&K> = old.iter().chain(new).map(AsRef::as_ref).collect();
         push(context, K::affected(&context.world(), key, &states));
+        push_later(context, K::affected_later(&context.world(), key, &states));
     }
 }
 
@@ -297,6 +307,14 @@ fn matters<K: Resource>(old: &K, new: &K) -> bool {
 fn push(context: &Context, units: Vec<Unit>) {
     for unit in units {
         context.queue.push(unit);
+    }
+}
+
+/// One look serves all changes until then: thousands of bindings may touch the same.
+fn push_later(context: &Context, units: BTreeSet<Unit>) {
+    for unit in units {
+        let wait = LATER.mul_f64(0.5 + 0.5 * fastrand::f64());
+        context.queue.push_later(unit, wait);
     }
 }
 

@@ -5,6 +5,7 @@ pub mod credential;
 pub mod database;
 pub mod defaults;
 pub mod encryption;
+pub mod holders;
 pub mod pod;
 pub mod provider;
 pub mod scope;

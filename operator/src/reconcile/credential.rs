@@ -8,6 +8,7 @@ use crate::status::{self, Finding};
 use crate::{finalizer, settled};
 use k8s_openapi::jiff::Timestamp;
 use keystead_compile::kinds::credential::{self, Expiry, Standing};
+use keystead_compile::kinds::holders;
 use keystead_compile::{Key, Problem, pause};
 use keystead_crds::Credential;
 use keystead_crds::common::BasicStatus;
@@ -38,13 +39,13 @@ pub(super) async fn reconcile(context: &Arc<Context>, key: &Key) -> Result<Next,
     // What is to go with the Credential is not written before that is sure.
     finalizer::settle(&context.client, key, &*object).await?;
     let now = Timestamp::now();
-    let (compiled, fingerprint) = {
+    let (compiled, fingerprint, held_by) = {
         let world = context.world();
         let compiled = credential::compile(&world, key, &object, now);
         let secret = compiled.as_ref().ok();
         let fingerprint =
             secret.and_then(|secret| settled::of_values(context, &world, &provider, &object, secret));
-        (compiled, fingerprint)
+        (compiled, fingerprint, holders::of_credential(&world, &object))
     };
     let known = compiled.as_ref().ok();
     let path = known.map(|secret| secret.path.to_string());
@@ -78,7 +79,7 @@ pub(super) async fn reconcile(context: &Arc<Context>, key: &Key) -> Result<Next,
             path,
             version: version.and_then(|version| i64::try_from(version).ok()),
             rotation,
-            held_by: before.held_by.clone(),
+            held_by,
         };
         say(before, found)
     })

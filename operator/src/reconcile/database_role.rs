@@ -1,12 +1,15 @@
 //! A DatabaseRole: how Vault makes users by it, and its status.
 
 use super::cleanup::{self, Outcome};
-use super::{Next, resync};
+use super::{Next, jitter, resync};
 use crate::context::Context;
 use crate::finalizer;
 use crate::status;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
 use keystead_compile::fingerprint::of_database;
 use keystead_compile::kinds::database::role;
+use keystead_compile::kinds::holders;
 use keystead_compile::{Held as _, Key, Problem, pause};
 use keystead_crds::DatabaseRole;
 use keystead_crds::common::BasicStatus;
@@ -14,6 +17,12 @@ use keystead_crds::database::DatabaseRoleStatus;
 use keystead_vault::object::{DatabaseRole as Role, Deletion, Object};
 use kube::Api;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long after a rotation was due it is looked at: Vault may take a moment.
+const AFTERWARDS: Duration = Duration::from_secs(5);
+/// The soonest second look at a password.
+const SOONEST: Duration = Duration::from_secs(10);
 
 pub(super) async fn reconcile(context: &Arc<Context>, key: &Key) -> Result<Next, Problem> {
     let Some((object, provider)) = served(context, key) else {
@@ -38,17 +47,31 @@ pub(super) async fn reconcile(context: &Arc<Context>, key: &Key) -> Result<Next,
         Ok((compiled, true)) => apply(context, key, &object, &provider, compiled).await,
         Err(problem) => Err(problem),
     };
+    let held_by = holders::of_role(&context.world(), key);
     let (status, problem) = match outcome {
         Ok(status) => (status, None),
         Err(problem) => refused(context, key, &object, &provider, problem).await,
     };
+    let due = status.due.as_ref().map(|due| due.0);
     status::report(context, api, &*object, problem.as_ref(), Some(&[]), |basic| {
         let fingerprint = status.basic.fingerprint.clone().filter(|_| problem.is_none());
         let basic = BasicStatus { fingerprint, ..basic };
-        DatabaseRoleStatus { basic, ..status }
+        DatabaseRoleStatus {
+            basic,
+            held_by,
+            ..status
+        }
     })
     .await?;
-    problem.map_or_else(|| Ok(Next::After(resync(context))), Err)
+    let wait = resync(context);
+    let wait = due.map_or(wait, |due| wait.min(until_rotated(due, Timestamp::now())));
+    problem.map_or(Ok(Next::After(wait)), Err)
+}
+
+/// How long until Vault has rotated a password that is due then; no look is sooner than is worth it.
+fn until_rotated(due: Timestamp, now: Timestamp) -> Duration {
+    let left = Duration::try_from(due.duration_since(now)).unwrap_or_default();
+    left.saturating_add(jitter(AFTERWARDS)).max(SOONEST)
 }
 
 /// Makes it so in Vault. Answers what is known then.
@@ -62,9 +85,13 @@ async fn apply(
     // What is to go with it is not written before that is sure.
     finalizer::settle(&context.client, key, object).await?;
     let path = compiled.credentials();
-    let compiled = Object::DatabaseRole(compiled);
-    let fingerprint = of_database(&context.world(), provider, &compiled);
-    context.apply(provider, &compiled).await?;
+    let declared = Object::DatabaseRole(compiled.clone());
+    let fingerprint = of_database(&context.world(), provider, &declared);
+    context.apply(provider, &declared).await?;
+    let vault = context.providers.client(provider)?;
+    let password = compiled.password(&vault).await;
+    let password = password.map_err(|error| context.suspect(provider, error))?;
+    let time = |seconds: i64| Timestamp::from_second(seconds).ok().map(Time);
     Ok(DatabaseRoleStatus {
         basic: BasicStatus {
             fingerprint: fingerprint.map(|found| found.to_string()),
@@ -72,6 +99,8 @@ async fn apply(
         },
         path: Some(path),
         provider: Some(provider.to_owned()),
+        rotated_at: password.and_then(|password| time(password.rotated_at)),
+        due: password.and_then(|password| time(password.due)),
         ..DatabaseRoleStatus::default()
     })
 }
@@ -131,4 +160,18 @@ async fn farewell(
     };
     let api = Api::namespaced(context.client.clone(), &key.namespace);
     cleanup::conclude(context, api, key, object, outcome).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_looked_at_when_it_was_rotated() {
+        let due = Timestamp::from_second(1_000_000).unwrap();
+        let seconds = |now: i64| until_rotated(due, Timestamp::from_second(now).unwrap()).as_secs();
+        assert!((1004..=1005).contains(&seconds(999_000)), "{}", seconds(999_000));
+        assert_eq!(seconds(999_999), 10, "no request a second");
+        assert_eq!(seconds(1_000_500), 10, "Vault is late");
+    }
 }

@@ -94,6 +94,10 @@ impl Declared for SecretBinding {
         units.extend(affected::config_maps(key, states));
         units
     }
+
+    fn affected_later(world: &World, key: &Key, states: &[&Self]) -> BTreeSet<Unit> {
+        affected::held_by(world, key, states)
+    }
 }
 
 impl Declared for DatabaseConnection {

@@ -11,8 +11,8 @@ mod role;
 mod transit;
 
 pub use database::{
-    Authority, ClosedConnection, DatabaseConnection, DatabaseRole, DatabaseServer, RoleKind, Root, SecretKey,
-    Tls,
+    Authority, ClosedConnection, DatabaseConnection, DatabaseRole, DatabaseServer, PasswordState, RoleKind,
+    Root, SecretKey, Tls,
 };
 pub use keys::SigningKeys;
 pub use kv::{

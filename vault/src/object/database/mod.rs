@@ -7,4 +7,4 @@ mod role;
 
 pub use closed::ClosedConnection;
 pub use connection::{Authority, DatabaseConnection, DatabaseServer, Root, SecretKey, Tls};
-pub use role::{DatabaseRole, RoleKind};
+pub use role::{DatabaseRole, PasswordState, RoleKind};

@@ -5,6 +5,7 @@ use crate::engine::{Action, Planned};
 use crate::error::Error;
 use crate::object::Deletion;
 use crate::object::fields::{Fields, differences, fields};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -44,7 +45,25 @@ pub enum RoleKind {
     },
 }
 
+/// What is known of a static role's password.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct PasswordState {
+    /// When Vault rotated it last, in seconds since 1970.
+    pub rotated_at: i64,
+    /// When it is to do so next.
+    pub due: i64,
+}
+
 impl DatabaseRole {
+    /// What is known of the password, where it is a static role's that is there.
+    pub async fn password(&self, client: &Client) -> Result<Option<PasswordState>, Error> {
+        if !matches!(self.kind, RoleKind::Static { .. }) {
+            return Ok(None);
+        }
+        let found = self.read(client).await?;
+        Ok(found.and_then(|found| password(&found)))
+    }
+
     /// Where who may use the role reads what it gives.
     pub fn credentials(&self) -> String {
         let folder = match self.kind {
@@ -126,6 +145,16 @@ impl DatabaseRole {
             }),
         })
     }
+}
+
+fn password(found: &Fields) -> Option<PasswordState> {
+    let last = found.get("last_vault_rotation").and_then(Value::as_str)?;
+    let rotated_at = last.parse::<Timestamp>().ok()?.as_second();
+    let period = found.get("rotation_period").and_then(Value::as_i64)?;
+    Some(PasswordState {
+        rotated_at,
+        due: rotated_at.saturating_add(period),
+    })
 }
 
 #[cfg(test)]

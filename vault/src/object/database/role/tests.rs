@@ -107,3 +107,20 @@ async fn the_users_of_a_role_go_first_or_stay() {
         assert_eq!(fake.asked(), expected);
     }
 }
+
+#[tokio::test]
+async fn vault_says_when_a_password_was_rotated_and_when_it_is_due() {
+    let fake = Fake::start(|_| {
+        let found = json!({"last_vault_rotation": "2026-11-22T10:00:00.25Z", "rotation_period": 60});
+        Answer::ok(json!({ "data": found }))
+    })
+    .await;
+    let rotated_at = 1_795_341_600;
+    let state = PasswordState {
+        rotated_at,
+        due: rotated_at + 60,
+    };
+    assert_eq!(fixed().password(&fake.client()).await.unwrap(), Some(state));
+    assert_eq!(dynamic().password(&fake.client()).await.unwrap(), None);
+    assert_eq!(fake.asked().len(), 1, "of users that are made nobody asks");
+}
