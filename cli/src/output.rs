@@ -3,6 +3,7 @@
 use clap::ValueEnum;
 use serde::Serialize;
 use std::io::Write;
+use std::time::Duration;
 
 /// What programs read.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -33,6 +34,16 @@ pub(crate) fn show(
     Ok(())
 }
 
+/// A length of time as people write it: in hours, minutes or seconds, whichever is whole.
+pub(crate) fn span(length: Duration) -> String {
+    match length.as_secs() {
+        0 => "0s".to_owned(),
+        seconds if seconds.is_multiple_of(3600) => format!("{}h", seconds / 3600),
+        seconds if seconds.is_multiple_of(60) => format!("{}m", seconds / 60),
+        seconds => format!("{seconds}s"),
+    }
+}
+
 /// Lines of columns as wide as their widest cell; nothing stands after the last one.
 pub(crate) fn table<const N: usize>(rows: &[[String; N]]) -> String {
     let mut widths = [0; N];
@@ -57,6 +68,12 @@ pub(crate) fn table<const N: usize>(rows: &[[String; N]]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_length_of_time_is_written_as_people_do() {
+        let said = [0, 59, 120, 86_400, 3661].map(|seconds| span(Duration::from_secs(seconds)));
+        assert_eq!(said, ["0s", "59s", "2m", "24h", "3661s"]);
+    }
 
     #[test]
     fn columns_are_as_wide_as_they_must_be() {

@@ -1,5 +1,6 @@
 //! What becomes of each Credential: pure.
 
+use crate::output;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use keystead_cluster::declared::Unreadable;
@@ -9,7 +10,6 @@ use keystead_crds::condition::READY;
 use keystead_crds::credential::CredentialKey;
 use keystead_crds::names::ROTATE_ANNOTATION;
 use kube::ResourceExt as _;
-use kube::core::Duration as Span;
 use serde::Serialize;
 use std::fmt;
 use std::process::ExitCode;
@@ -142,7 +142,7 @@ fn why(found: &Credential, timeout: Duration) -> String {
         || {
             format!(
                 "the operator has not answered in {}: see whether it runs, and its log",
-                Span::from(timeout)
+                output::span(timeout)
             )
         },
         |ready| format!("{}: {}", ready.reason, ready.message),

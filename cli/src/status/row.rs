@@ -59,7 +59,10 @@ impl Row {
     pub(super) fn of_role(found: &DatabaseRole) -> Self {
         let status = found.status.as_ref();
         let method = match &found.spec.dynamic {
-            Some(dynamic) => format!("Vault: a user each, for {} at most", dynamic.max_ttl),
+            Some(dynamic) => {
+                let longest = output::span(dynamic.max_ttl.into());
+                format!("Vault: a user each, for {longest} at most")
+            }
             None => "Vault".to_owned(),
         };
         Self {
