@@ -2,6 +2,7 @@
 
 mod lifecycle;
 mod rights;
+mod roles;
 #[cfg(test)]
 mod values;
 

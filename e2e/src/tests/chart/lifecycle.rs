@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 
 use anyhow::{Context, Result, anyhow, ensure};
 
-use super::CHART;
+use super::{CHART, roles};
 use crate::bed::{Bed, TEST_IMAGE};
 use crate::rig::chart::RELEASE;
 use crate::rig::manifest::{account, credential, global, namespace, value};
@@ -30,6 +30,8 @@ pub(super) fn whole(stage: &Stage) -> Result<()> {
         let release = Release::new(rig)?;
         release.install()?;
         rig.ask(&format!("helm test {RELEASE} --namespace @id@ --timeout 90s"))?;
+        release.is_alone_in_its_class()?;
+        roles::aggregated(rig)?;
         let pod = serve(rig)?;
 
         let pods = Pods::begin(rig)?;
@@ -75,6 +77,20 @@ webhook: {namespaceSelector: {matchExpressions: [{key: kubernetes.io/metadata.na
             "helm install {RELEASE} '{CHART}' --namespace @id@ --values '{values}' --wait --timeout 90s"
         ))?;
         self.runs(&programs::image("operator"))
+    }
+
+    /// Another release can't have the class, and can have any other.
+    fn is_alone_in_its_class(&self) -> Result<()> {
+        let rig = self.rig;
+        let values = self.values.display();
+        let line = format!(
+            "helm install other '{CHART}' --namespace {} --values '{values}' --dry-run=server",
+            rig.id
+        );
+        let said = rig.stage.refused(&line)?.0;
+        let sentence = format!("class {} is served already", rig.id);
+        ensure!(said.contains(&sentence), "expected {sentence:?} in {said:?}");
+        rig.ask(&format!("{line} --set class=@id@-2")).map(drop)
     }
 
     /// From the tag to the digest of what is the same image.

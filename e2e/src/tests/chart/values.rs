@@ -16,6 +16,14 @@ const RIGHTS: [&str; 4] = [
     include_str!("../../../../charts/keystead/templates/aggregated.yaml"),
 ];
 
+/// Who makes the metrics that alerts look at.
+const METRICS: [&str; 3] = [
+    include_str!("../../../../operator/src/metrics.rs"),
+    include_str!("../../../../operator/src/webhook/metrics.rs"),
+    include_str!("../../../../sidecar/src/metrics.rs"),
+];
+const ALERTS: &str = include_str!("../../../../charts/keystead/templates/prometheusrule.yaml");
+
 /// One setting: its path, its default, what its comment says.
 struct Setting {
     path: String,
@@ -163,4 +171,22 @@ fn every_right_says_why() {
         }
     }
     assert!(rules > 20, "{rules} rules were found");
+}
+
+#[test]
+fn alerts_look_at_metrics_that_there_are() {
+    let expressions = ALERTS
+        .lines()
+        .filter(|line| line.trim_start().starts_with("expr:"));
+    let words =
+        expressions.flat_map(|line| line.split(|letter: char| !letter.is_ascii_lowercase() && letter != '_'));
+    let metrics: BTreeSet<&str> = words.filter(|word| word.starts_with("keystead_")).collect();
+    assert!(metrics.len() > 5, "{metrics:?}");
+    for metric in metrics {
+        let quoted = format!("\"{metric}\"");
+        assert!(
+            METRICS.iter().any(|file| file.contains(&quoted)),
+            "nobody makes {metric}"
+        );
+    }
 }
