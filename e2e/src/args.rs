@@ -69,6 +69,19 @@ pub enum Command {
         #[arg(long, default_value = FOLDER)]
         out: PathBuf,
     },
+    /// Make everything that a release consists of, the same bytes on every machine
+    Release(Release),
+}
+
+/// What to make.
+#[derive(Debug, Args)]
+pub struct Release {
+    /// The folder; it must not be there yet
+    #[arg(long, default_value = "target/release-files")]
+    pub out: PathBuf,
+    /// Where the archives will be found, for krew
+    #[arg(long, value_name = "URL", default_value = concat!("https://keystead.dev/releases/v", env!("CARGO_PKG_VERSION")))]
+    pub url: String,
 }
 
 /// Where to tell the story.

@@ -1,7 +1,7 @@
 //! OCI images without a container engine: one layer of given files, a configuration, and a tar
 //! that is an OCI layout and a docker archive at once. The same input gives the same bytes.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
@@ -13,18 +13,8 @@ use oci_spec::image::{
     ImageManifestBuilder, MediaType, Os, RootFsBuilder, SCHEMA_VERSION,
 };
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
 
-/// One thing in an image's file system. Parent folders are made as needed.
-#[derive(Debug, Clone)]
-pub enum Node {
-    /// A file with these permissions.
-    File(u32, Vec<u8>),
-    /// A folder with these permissions.
-    Folder(u32),
-    /// A symbolic link to this target.
-    Link(String),
-}
+use crate::archive::{self, Files, Node, append};
 
 /// What goes into an image.
 #[derive(Debug, Clone, Default)]
@@ -32,7 +22,7 @@ pub struct Image {
     /// Its name with registry and tag, as pods ask for it.
     pub name: String,
     /// The file system, by path without a leading slash; all of it belongs to root.
-    pub files: BTreeMap<String, Node>,
+    pub files: Files,
     /// What runs.
     pub entrypoint: Vec<String>,
     /// The numeric `user:group` it runs as.
@@ -60,10 +50,8 @@ struct Blob {
 
 impl Blob {
     fn new(bytes: Vec<u8>) -> Result<Self> {
-        let hash = Sha256::digest(&bytes)
-            .iter()
-            .fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
-        let digest = Digest::from_str(&format!("sha256:{hash}")).context("form a digest")?;
+        let digest =
+            Digest::from_str(&format!("sha256:{}", archive::sha256(&bytes))).context("form a digest")?;
         Ok(Self { digest, bytes })
     }
 
@@ -83,7 +71,7 @@ impl Image {
     /// Writes the image as a tar that `docker load` and `ctr images import` take. The file appears
     /// under its name only when it is whole.
     pub fn write(&self, path: &Path) -> Result<Written> {
-        let layer = Blob::new(self.layer()?)?;
+        let layer = Blob::new(archive::tar(&self.files, 0)?)?;
         let config = Blob::new(self.config(&layer)?)?;
         let manifest = ImageManifestBuilder::default()
             .schema_version(SCHEMA_VERSION)
@@ -109,24 +97,6 @@ impl Image {
             digest: manifest.digest.to_string(),
             size: archive.len() as u64,
         })
-    }
-
-    /// The file system as a tar, in the order of the paths.
-    fn layer(&self) -> Result<Vec<u8>> {
-        let mut tar = tar::Builder::new(Vec::new());
-        let mut made = BTreeSet::new();
-        for (path, node) in &self.files {
-            let mut ancestors: Vec<&Path> = Path::new(path).ancestors().skip(1).collect();
-            ancestors.pop();
-            for folder in ancestors.into_iter().rev() {
-                let folder = folder.to_str().context("paths are text")?;
-                if !self.files.contains_key(folder) && made.insert(folder.to_owned()) {
-                    append(&mut tar, folder, &Node::Folder(0o755))?;
-                }
-            }
-            append(&mut tar, path, node)?;
-        }
-        tar.into_inner().context("finish the layer")
     }
 
     fn config(&self, layer: &Blob) -> Result<Vec<u8>> {
@@ -174,44 +144,18 @@ impl Image {
             &mut tar,
             "oci-layout",
             &Node::File(0o644, text(&json!({"imageLayoutVersion": "1.0.0"}))),
+            0,
         )?;
-        append(&mut tar, "index.json", &Node::File(0o644, text(&index)))?;
-        append(&mut tar, "manifest.json", &Node::File(0o644, text(&docker)))?;
+        append(&mut tar, "index.json", &Node::File(0o644, text(&index)), 0)?;
+        append(&mut tar, "manifest.json", &Node::File(0o644, text(&docker)), 0)?;
         for folder in ["blobs", "blobs/sha256"] {
-            append(&mut tar, folder, &Node::Folder(0o755))?;
+            append(&mut tar, folder, &Node::Folder(0o755), 0)?;
         }
         for blob in [layer, config, manifest] {
-            append(&mut tar, &blob.path(), &Node::File(0o644, blob.bytes.clone()))?;
+            append(&mut tar, &blob.path(), &Node::File(0o644, blob.bytes.clone()), 0)?;
         }
         tar.into_inner().context("finish the archive")
     }
-}
-
-/// Appends one entry that says nothing about when, where and by whom it was made.
-fn append(tar: &mut tar::Builder<Vec<u8>>, path: &str, node: &Node) -> Result<()> {
-    let mut header = tar::Header::new_ustar();
-    header.set_uid(0);
-    header.set_gid(0);
-    header.set_mtime(0);
-    header.set_size(0);
-    let written = match node {
-        Node::File(mode, bytes) => {
-            header.set_mode(*mode);
-            header.set_size(bytes.len() as u64);
-            tar.append_data(&mut header, path, bytes.as_slice())
-        }
-        Node::Folder(mode) => {
-            header.set_mode(*mode);
-            header.set_entry_type(tar::EntryType::Directory);
-            tar.append_data(&mut header, format!("{path}/"), std::io::empty())
-        }
-        Node::Link(target) => {
-            header.set_mode(0o777);
-            header.set_entry_type(tar::EntryType::Symlink);
-            tar.append_link(&mut header, path, target)
-        }
-    };
-    written.with_context(|| format!("put {path} into a tar"))
 }
 
 #[cfg(test)]

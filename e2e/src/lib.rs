@@ -1,6 +1,7 @@
 //! Keystead's test bed (a real cluster and a real OpenBao server on one machine) and its image
 //! builder, behind `cargo e2e …`.
 
+pub mod archive;
 pub mod args;
 pub mod bed;
 pub mod bench;
@@ -10,6 +11,7 @@ pub mod exec;
 pub mod image;
 pub mod interrupt;
 pub mod programs;
+pub mod release;
 mod rig;
 pub mod stage;
 pub mod story;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 use keystead_e2e::args::{Arguments, Bench, Command};
-use keystead_e2e::{bed, bench, demo, interrupt, programs, tests, ui};
+use keystead_e2e::{bed, bench, demo, interrupt, programs, release, tests, ui};
 
 fn main() -> ExitCode {
     match run(Arguments::parse()) {
@@ -71,6 +71,10 @@ fn run(arguments: Arguments) -> Result<()> {
         Command::Image { out } => {
             interrupt::watch()?;
             programs::images(&out).map(drop)
+        }
+        Command::Release(options) => {
+            interrupt::watch()?;
+            release::release(&options)
         }
     }
 }

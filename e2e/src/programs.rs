@@ -7,20 +7,24 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::archive::Node;
 use crate::bed::Bed;
 use crate::exec;
-use crate::image::{Image, Node, Written};
+use crate::image::{Image, Written};
 use crate::ui::{self, Step};
 
-const TARGET: &str = "x86_64-unknown-linux-gnu";
+/// What programs are built for.
+pub(crate) const TARGET: &str = "x86_64-unknown-linux-gnu";
 /// Where sources are said to be, in what panics print: the same on every machine, so that the same
 /// input gives the same image.
-const SAID: [&str; 2] = ["/cargo", "/keystead"];
+const SAID: [&str; 3] = ["/cargo", "/keystead", "/keystead/target"];
 /// What has no root, no name and no home.
 const USER: &str = "65532:65532";
-const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// Of all that is built here.
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// What the linker leaves out.
+/// What the linker leaves out; seen from the workspace, where compilers run, because arguments are part of what
+/// a program's symbols are named by.
 const LAYOUT: &str = "e2e/src/programs/no-unwinding.ld";
 
 /// Where the images are written unless somebody says otherwise.
@@ -43,7 +47,7 @@ pub fn images(folder: &Path) -> Result<Vec<Program>> {
     let mut images = Vec::new();
     for short in ["operator", "sidecar"] {
         let package = format!("keystead-{short}");
-        let binary = build(&package)?;
+        let binary = build(&package, &package)?;
         let image = Image {
             name: image(short),
             files: [(
@@ -103,9 +107,9 @@ pub fn cli() -> Result<PathBuf> {
 
 /// Builds one package for a release, alone, so that no other's features get into it, and answers
 /// where the program is.
-pub fn build(package: &str) -> Result<PathBuf> {
-    let mut step = Step::begin(format_args!("building {package} for a release"));
-    let script = format!("link-arg=-Wl,-T,{}", root()?.join(LAYOUT).display());
+pub fn build(package: &str, program: &str) -> Result<PathBuf> {
+    let mut step = Step::begin(format_args!("building {program} for a release"));
+    let script = format!("link-arg=-Wl,-T,{LAYOUT}");
     let arguments = [
         "rustc",
         "--release",
@@ -115,7 +119,7 @@ pub fn build(package: &str) -> Result<PathBuf> {
         "--package",
         package,
         "--bin",
-        package,
+        program,
         "--",
         "-C",
         "link-arg=-Wl,--no-eh-frame-hdr",
@@ -133,7 +137,7 @@ pub fn build(package: &str) -> Result<PathBuf> {
     };
     cargo(&arguments, prepare, &mut step)?;
     step.done();
-    Ok(target()?.join(TARGET).join("release").join(package))
+    Ok(target()?.join(TARGET).join("release").join(program))
 }
 
 /// Static, because the image has no libraries, and without this machine's paths.
@@ -141,7 +145,11 @@ fn flags() -> Result<String> {
     let home = env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo")));
     let mut flags = "-C target-feature=+crt-static".to_owned();
-    for (folder, said) in home.as_deref().into_iter().chain([root()?]).zip(SAID) {
+    let target = target()?;
+    // In its usual place it is below the root.
+    let apart = (!target.starts_with(root()?)).then_some(target.as_path());
+    let folders = home.as_deref().into_iter().chain([root()?]).chain(apart);
+    for (folder, said) in folders.zip(SAID) {
         flags = format!("{flags} --remap-path-prefix={}={said}", folder.display());
     }
     Ok(flags)
@@ -175,7 +183,8 @@ pub fn cargo(arguments: &[&str], prepare: impl FnOnce(&mut Command), step: &mut 
     })
 }
 
-fn root() -> Result<&'static Path> {
+/// The workspace's folder.
+pub(crate) fn root() -> Result<&'static Path> {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .context("the workspace has a root")

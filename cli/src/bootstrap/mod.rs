@@ -68,13 +68,16 @@ async fn write(args: &Bootstrap, names: &Names, form: Output) -> anyhow::Result<
     let facts = Cluster::connect(args).await?.facts().await?;
     let changes = plan::wanted(args, names, &facts);
     let files = match form {
-        Output::Terraform => files::terraform(args, &changes),
-        Output::Hcl | Output::Policy => files::script(args, &changes),
+        Output::Terraform => files::terraform(args, &changes)?,
+        Output::Hcl | Output::Policy => {
+            let mut files = files::script(args, &changes)?;
+            files.push(File::new("token.hcl", token));
+            files
+        }
     };
-    let token = File::new("token.hcl", token);
     let folder = args.folder.clone();
     let folder = folder.unwrap_or_else(|| format!("keystead-{}", args.cluster).into());
-    for file in files?.iter().chain([&token]) {
+    for file in files {
         let path = file.write(&folder)?;
         output::line(&mut out, &format!("wrote {}", path.display()));
     }

@@ -10,7 +10,8 @@ use anyhow::{Context, Result};
 
 use super::node::PAUSE_IMAGE;
 use super::site::Site;
-use crate::image::{Image, Node};
+use crate::archive::Node;
+use crate::image::Image;
 use crate::tools::Debian;
 use crate::{exec, wait};
 

@@ -33,7 +33,7 @@ const BED: &str = "bench";
 fn program(given: Option<&Path>, package: &str) -> Result<PathBuf> {
     match given {
         Some(program) => fs::canonicalize(program).with_context(|| format!("find {}", program.display())),
-        None => programs::build(package),
+        None => programs::build(package, package),
     }
 }
 

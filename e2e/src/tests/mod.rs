@@ -15,6 +15,7 @@ mod own;
 mod pages;
 mod pods;
 mod policies;
+mod release;
 mod report;
 mod sidecar;
 mod specs;
@@ -144,6 +145,7 @@ fn all() -> Vec<Test> {
         policies::tests(),
         operator::tests(),
         cli::tests(),
+        release::tests(),
         specs::tests(),
         sidecar::tests(),
         leases::tests(),

@@ -15,8 +15,8 @@ const TOKEN: &str = "token_reviewer_jwt";
 pub(crate) fn terraform(args: &Bootstrap, changes: &[Change]) -> anyhow::Result<Vec<File>> {
     let reviewer = reviewer(args, changes)?;
     let mut text = format!(
-        "# Prepares a Vault for Keystead in cluster {}, as kubectl keystead bootstrap --yes does. A token of the policy
-# in token.hcl suffices. Apply reviewer.yaml to the cluster first, and give the token that is then in its Secret:
+        "# Prepares a Vault for Keystead in cluster {}, as kubectl keystead bootstrap --yes does.
+# Apply reviewer.yaml to the cluster first, and give the token that is then in its Secret:
 # kubectl -n {} get secret {REVIEWER} -o 'jsonpath={{.data.token}}' | base64 -d
 ",
         args.cluster, args.operator_namespace
