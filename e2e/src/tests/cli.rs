@@ -5,6 +5,7 @@ mod plan;
 mod plugin;
 mod release;
 mod resolve;
+mod rotate;
 mod validate;
 
 use std::io::Write as _;
@@ -66,6 +67,10 @@ const TESTS: &[Named] = &[
     (
         "cli: resolve tells what a pod gets, from where and why, and no value",
         resolve::who_gets_what,
+    ),
+    (
+        "cli: rotate replaces what Keystead made, in its window or now, and leaves what people bring",
+        rotate::replaced,
     ),
     (
         "cli: release takes the finalizers off, of one class where it is told so",

@@ -6,6 +6,7 @@ mod clash;
 mod credentials;
 pub(super) mod databases;
 mod deletion;
+mod holders;
 mod keys;
 mod logins;
 pub(super) mod paths;
@@ -77,6 +78,10 @@ const TESTS: &[Named] = &[
     (
         "operator: people are reminded of values that they replace, and what they bring is counted",
         rotation::by_people,
+    ),
+    (
+        "operator: who holds a Credential stands in its status, as bindings come and go",
+        holders::credentials,
     ),
     (
         "operator: killed at any request to Vault, a rotation is done once",
