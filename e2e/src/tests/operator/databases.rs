@@ -136,9 +136,39 @@ pub(super) fn users(stage: &Stage) -> Result<()> {
             rig.ready(&[&format!("databaserole/{role} -n @id@-shop")])?;
         }
         rig.ready(&["secretbinding/shop-database -n @id@-shop"])?;
+        listed(rig)?;
         presets(rig, postgres)?;
         removed(rig, postgres)
     })
+}
+
+/// `kubectl get` says when a password was rotated, when it is due, and who holds it.
+fn listed(rig: &Rig<'_>) -> Result<()> {
+    let line = format!("kubectl get databaseroles -n {}-shop", rig.id);
+    let holder = format!("1: {}-shop/web", rig.id);
+    let told = |table: &str| {
+        let row = |name: &str| {
+            table
+                .lines()
+                .find(|line| line.starts_with(name))
+                .unwrap_or_default()
+        };
+        let is_due = |row: &str| {
+            row.split_whitespace()
+                .any(|word| word.parse::<jiff::Timestamp>().is_ok())
+        };
+        let headings = ["ROTATED", "DUE", "HELD BY"]
+            .iter()
+            .all(|heading| table.contains(heading));
+        headings
+            && [row("orders-legacy "), row("orders-reader ")]
+                .iter()
+                .all(|row| row.contains(&holder))
+            && is_due(row("orders-legacy "))
+            && !is_due(row("orders-reader "))
+            && !row("orders-writer ").contains("shop/web")
+    };
+    rig.stage.until("the table tells it", &line, told).map(drop)
 }
 
 /// Each user may do what its preset says, and a binding's account gets those that it names.

@@ -9,7 +9,7 @@ use crate::wait;
 
 fn held(rig: &Rig<'_>, name: &str, wanted: &str) -> Result<()> {
     wait::until(
-        &format!("{name} is held by {wanted:?}"),
+        format!("{name} is held by {wanted:?}"),
         PATIENCE,
         Some(&rig.path("operator.log")),
         || {
