@@ -130,13 +130,7 @@ async fn ask(
     })?;
     let status = answer.status();
     if status != StatusCode::OK {
-        let why = format!("it answered {status}: expected 200 with {{\"values\": {{KEY: TEXT}}}}");
-        let passes = status.is_server_error() || [408, 425, 429].contains(&status.as_u16());
-        return Err(if passes {
-            Failed::Again(why)
-        } else {
-            Failed::Final(why)
-        });
+        return Err(refusal(status));
     }
     let mut whole = Zeroizing::new(Vec::new());
     while let Some(piece) = answer
@@ -153,6 +147,17 @@ async fn ask(
         whole.extend_from_slice(&piece);
     }
     read(&whole, &request.keys).map_err(Failed::Final)
+}
+
+/// What a status says other than 200.
+fn refusal(status: StatusCode) -> Failed {
+    let why = format!("it answered {status}: expected 200 with {{\"values\": {{KEY: TEXT}}}}");
+    let passes = status.is_server_error() || [408, 425, 429].contains(&status.as_u16());
+    if passes {
+        Failed::Again(why)
+    } else {
+        Failed::Final(why)
+    }
 }
 
 /// The values of the keys, each of which must be there. Nothing of the answer is repeated: it may be a secret.

@@ -7,6 +7,7 @@ use crate::context::Context;
 use crate::status::{self, Finding};
 use crate::{finalizer, settled};
 use k8s_openapi::jiff::Timestamp;
+use keystead_compile::fingerprint::Fingerprint;
 use keystead_compile::kinds::credential::{self, Expiry, Standing};
 use keystead_compile::kinds::holders;
 use keystead_compile::{Key, Problem, pause};
@@ -39,14 +40,11 @@ pub(super) async fn reconcile(context: &Arc<Context>, key: &Key) -> Result<Next,
     // What is to go with the Credential is not written before that is sure.
     finalizer::settle(&context.client, key, &*object).await?;
     let now = Timestamp::now();
-    let (compiled, fingerprint, held_by) = {
-        let world = context.world();
-        let compiled = credential::compile(&world, key, &object, now);
-        let secret = compiled.as_ref().ok();
-        let fingerprint =
-            secret.and_then(|secret| settled::of_values(context, &world, &provider, &object, secret));
-        (compiled, fingerprint, holders::of_credential(&world, &object))
-    };
+    let Meant {
+        compiled,
+        fingerprint,
+        held_by,
+    } = meant(context, key, &object, &provider, now);
     let known = compiled.as_ref().ok();
     let path = known.map(|secret| secret.path.to_string());
     let followed = known.and_then(|secret| secret.asked.as_ref().map(|asked| asked.text.clone()));
@@ -90,6 +88,25 @@ pub(super) async fn reconcile(context: &Arc<Context>, key: &Key) -> Result<Next,
         Err(problem) => return Err(problem),
     };
     Ok(Next::After(wait.min(turns_in.unwrap_or(Duration::MAX))))
+}
+
+/// What a Credential means as the world is.
+struct Meant {
+    compiled: Result<KvSecret, Problem>,
+    /// Tells the state of all that it is made from.
+    fingerprint: Option<Fingerprint>,
+    held_by: Option<String>,
+}
+
+fn meant(context: &Context, key: &Key, object: &Credential, provider: &str, now: Timestamp) -> Meant {
+    let world = context.world();
+    let compiled = credential::compile(&world, key, object, now);
+    let secret = compiled.as_ref().ok();
+    Meant {
+        fingerprint: secret.and_then(|secret| settled::of_values(context, &world, provider, object, secret)),
+        held_by: holders::of_credential(&world, object),
+        compiled,
+    }
 }
 
 /// A Credential that is there and this operator's, with its provider, if that is done with itself.

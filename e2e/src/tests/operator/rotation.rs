@@ -131,31 +131,35 @@ pub(super) fn in_their_time(stage: &Stage) -> Result<()> {
                 said.contains("NotYet replaced 1 times")
             })?;
 
-        // Who asks waits for the window, unless it is urgent; then nothing of before is kept.
-        let window = |hours: i64| {
-            let at = Timestamp::now() + SignedDuration::from_hours(hours);
-            at.to_string()[11..16].to_owned()
-        };
-        let (from, to) = (window(11), window(13));
-        rig.apply(&made(&format!(", window: {{from: '{from}', to: '{to}'}}")))?;
-        annotate(rig, "made", "rotate=soon")?;
-        until(rig, "who asks is told when", "made", |now| {
-            now["due"]
-                .as_str()
-                .is_some_and(|due| due.contains(&format!("T{from}:00Z")))
-        })?;
-        ensure!(look(rig, "made")?.token == second.token, "it waits");
-        annotate(rig, "made", "rotate=now-1")?;
-        until(rig, "what is urgent is done", "made", |now| {
-            now["followed"] == json!("now-1")
-        })?;
-        let third = look(rig, "made")?;
-        ensure!(
-            third.token != second.token && third.previous.is_none() && third.count == 2,
-            "{third:?}"
-        );
-        Ok(())
+        in_the_window(rig, &second, made)
     })
+}
+
+/// Who asks waits for the window, unless it is urgent; then nothing of before is kept.
+fn in_the_window(rig: &Rig<'_>, second: &Found, made: impl Fn(&str) -> String) -> Result<()> {
+    let window = |hours: i64| {
+        let at = Timestamp::now() + SignedDuration::from_hours(hours);
+        at.to_string()[11..16].to_owned()
+    };
+    let (from, to) = (window(11), window(13));
+    rig.apply(&made(&format!(", window: {{from: '{from}', to: '{to}'}}")))?;
+    annotate(rig, "made", "rotate=soon")?;
+    until(rig, "who asks is told when", "made", |now| {
+        now["due"]
+            .as_str()
+            .is_some_and(|due| due.contains(&format!("T{from}:00Z")))
+    })?;
+    ensure!(look(rig, "made")?.token == second.token, "it waits");
+    annotate(rig, "made", "rotate=now-1")?;
+    until(rig, "what is urgent is done", "made", |now| {
+        now["followed"] == json!("now-1")
+    })?;
+    let third = look(rig, "made")?;
+    ensure!(
+        third.token != second.token && third.previous.is_none() && third.count == 2,
+        "{third:?}"
+    );
+    Ok(())
 }
 
 pub(super) fn by_endpoint(stage: &Stage) -> Result<()> {
@@ -192,41 +196,45 @@ pub(super) fn by_endpoint(stage: &Stage) -> Result<()> {
             "{first:?}"
         );
 
-        // Asked again by the same id while it fails, and another thing for the next.
-        endpoint.answers(&[503, 429]);
-        annotate(rig, "given", "rotate=1")?;
-        until(rig, "it is replaced", "given", |now| {
-            now["followed"] == json!("1")
-        })?;
-        let asked = endpoint.asked();
-        let ids: BTreeSet<&str> = asked[1..].iter().map(endpoint::id).collect::<Result<_>>()?;
-        ensure!(asked.len() == 4 && ids.len() == 1, "{asked:?}");
-        let second = look(rig, "given")?;
-        ensure!(
-            second.previous == Some(first.token) && ids.contains(&*second.token.replace("token-of-", "")),
-            "{second:?}"
-        );
-
-        // One that refuses is told, and the values stay; it is asked again by the same id once it gives.
-        endpoint.answers(&[403]);
-        annotate(rig, "given", "rotate=2")?;
-        rig.says(
-            &place("given"),
-            "False",
-            "WebhookFailed",
-            "it answered 403 Forbidden: expected 200",
-        )?;
-        rig.ready(&[&place("given")])?;
-        let third = look(rig, "given")?;
-        ensure!(
-            third.count == 2 && third.previous == Some(second.token),
-            "{third:?}"
-        );
-        let asked = endpoint.asked();
-        let ids: BTreeSet<&str> = asked[4..].iter().map(endpoint::id).collect::<Result<_>>()?;
-        ensure!(asked.len() == 6 && ids.len() == 1, "{asked:?}");
-        Ok(())
+        asked_again(rig, &endpoint, &first)
     })
+}
+
+fn asked_again(rig: &Rig<'_>, endpoint: &Endpoint, first: &Found) -> Result<()> {
+    // Asked again by the same id while it fails, and another thing for the next.
+    endpoint.answers(&[503, 429]);
+    annotate(rig, "given", "rotate=1")?;
+    until(rig, "it is replaced", "given", |now| {
+        now["followed"] == json!("1")
+    })?;
+    let asked = endpoint.asked();
+    let ids: BTreeSet<&str> = asked[1..].iter().map(endpoint::id).collect::<Result<_>>()?;
+    ensure!(asked.len() == 4 && ids.len() == 1, "{asked:?}");
+    let second = look(rig, "given")?;
+    ensure!(
+        second.previous == Some(first.token.clone()) && ids.contains(&*second.token.replace("token-of-", "")),
+        "{second:?}"
+    );
+
+    // One that refuses is told, and the values stay; it is asked again by the same id once it gives.
+    endpoint.answers(&[403]);
+    annotate(rig, "given", "rotate=2")?;
+    rig.says(
+        &place("given"),
+        "False",
+        "WebhookFailed",
+        "it answered 403 Forbidden: expected 200",
+    )?;
+    rig.ready(&[&place("given")])?;
+    let third = look(rig, "given")?;
+    ensure!(
+        third.count == 2 && third.previous == Some(second.token),
+        "{third:?}"
+    );
+    let asked = endpoint.asked();
+    let ids: BTreeSet<&str> = asked[4..].iter().map(endpoint::id).collect::<Result<_>>()?;
+    ensure!(asked.len() == 6 && ids.len() == 1, "{asked:?}");
+    Ok(())
 }
 
 pub(super) fn by_people(stage: &Stage) -> Result<()> {
