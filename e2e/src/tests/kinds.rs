@@ -4,6 +4,7 @@
 mod databases;
 mod keys;
 mod refusals;
+mod rotation;
 mod table;
 
 use std::collections::BTreeSet;

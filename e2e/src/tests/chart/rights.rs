@@ -49,8 +49,22 @@ pub(super) fn used(stage: &Stage) -> Result<()> {
         synced(rig)?;
         rig.ask("kubectl label namespace @id@-shop company=acme")?;
         deleted(rig)?;
+        renewed(rig)?;
         judge(rig)
     })
+}
+
+/// Whoever holds the lease renews it some seconds later.
+fn renewed(rig: &Rig<'_>) -> Result<()> {
+    let line = format!(
+        "kubectl -n {} get lease {RELEASE} -o 'jsonpath={{.spec.acquireTime}} {{.spec.renewTime}}'",
+        rig.id
+    );
+    let is_later = |said: &str| {
+        said.split_once(' ')
+            .is_some_and(|(acquired, renewed)| acquired != renewed)
+    };
+    rig.stage.until("the lease is renewed", &line, is_later).map(drop)
 }
 
 /// Compares what was granted with what was asked for.

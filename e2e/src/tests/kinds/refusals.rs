@@ -42,7 +42,18 @@ pub(super) fn created(stage: &Stage) -> Result<()> {
 pub(super) fn changed(stage: &Stage) -> Result<()> {
     install_kinds(stage)?;
     let id = unique("fixed")?;
-    let [provider, _, company, credential, _, connection, dynamic, _, key] = good();
+    let [
+        provider,
+        _,
+        company,
+        credential,
+        _,
+        connection,
+        dynamic,
+        _,
+        key,
+        _,
+    ] = good();
     let mut objects = [provider, company, credential, connection, dynamic, key];
     for object in &mut objects {
         object["metadata"]["name"] = json!(id);

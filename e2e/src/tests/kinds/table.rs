@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{databases, keys};
+use super::{databases, keys, rotation};
 
 /// A good manifest, what makes it bad (a JSON pointer and what to put there; null takes the field
 /// away), and what the refusal must say: the field, and what would be right.
@@ -11,7 +11,7 @@ pub(super) type Row = (fn() -> Value, &'static str, Value, &'static str, &'stati
 const SEGMENT: &str = "must be one path segment";
 
 /// What the bad manifests are made of.
-pub(super) fn good() -> [Value; 9] {
+pub(super) fn good() -> [Value; 10] {
     let [connection, dynamic, fixed] = databases::good();
     [
         provider(),
@@ -23,6 +23,7 @@ pub(super) fn good() -> [Value; 9] {
         dynamic,
         fixed,
         keys::good(),
+        rotation::good(),
     ]
 }
 
@@ -35,6 +36,7 @@ pub(super) fn rows() -> Vec<Row> {
         binding_rows(),
         databases::rows(),
         keys::rows(),
+        rotation::rows(),
     ]
     .concat()
 }
@@ -199,7 +201,7 @@ fn scope_rows() -> Vec<Row> {
 
 #[rustfmt::skip]
 fn credential_rows() -> Vec<Row> {
-    let from = "from needs exactly one of secretKeyRef, generate, sealed, value and vault";
+    let from = "from needs exactly one of secretKeyRef, generate, sealed, value, vault and webhook";
     let name = "name must be letters, digits";
     let key = json!({"name": "a", "from": {"value": "x"}});
     let both = json!({"value": "x", "secretKeyRef": {"name": "a", "key": "b"}});
