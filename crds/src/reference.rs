@@ -38,7 +38,7 @@ fn more(kind: &str) -> More {
         ),
         "SecretScope" => (&[condition::READY], ("Who wins", "../concepts.md#who-wins")),
         "Credential" => (
-            &[condition::READY, condition::EXPIRING],
+            &[condition::READY, condition::EXPIRING, condition::ROTATION_DUE],
             ("Concepts", "../concepts.md"),
         ),
         "SecretBinding" => (

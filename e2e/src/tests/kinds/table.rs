@@ -149,6 +149,10 @@ fn provider_rows() -> Vec<Row> {
         let allowed = json!([{"prefix": bad, "namespaces": {}}]);
         rows.push((provider, "/spec/allowedPaths", allowed, "prefix", right));
     }
+    for bad in ["http://a.example/", "https://a.example", "https://me@a.example/"] {
+        let webhooks = json!([{"prefix": bad, "namespaces": {}}]);
+        rows.push((provider, "/spec/rotationWebhooks", webhooks, "prefix", "prefix must be https://host[:port]/"));
+    }
     for bad in ["a/b", "A", ".."] {
         let ca = json!({"name": "a", "namespace": bad, "key": "c"});
         let namespace = "must be the name of a namespace";
