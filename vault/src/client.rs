@@ -160,8 +160,12 @@ impl Client {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Answer<T>, Error> {
+        self.ask(Logical::new(method, path, body)?).await
+    }
+
+    async fn ask<T: DeserializeOwned>(&self, asked: Logical) -> Result<Answer<T>, Error> {
         let vault = self.0.vault.load_full();
-        let (bytes, request) = self.send(&vault, Logical::new(method, path, body)?).await?;
+        let (bytes, request) = self.send(&vault, asked).await?;
         if bytes.is_empty() {
             return Ok(Answer {
                 data: None,
@@ -184,7 +188,7 @@ impl Client {
         // Only the root namespace answers it.
         let vault = self.0.server.client("", None);
         let mut asked = Logical::new(Method::Get, "sys/health", None)?;
-        asked.query = Some(ANY_STATE);
+        asked.query = Some(ANY_STATE.to_owned());
         let (bytes, request) = self.send(&vault, asked).await?;
         parse(&bytes, request)
     }
@@ -216,7 +220,23 @@ impl Client {
 
     /// Reads what may not be there.
     pub async fn read_optional<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, Error> {
-        match self.call(Method::Get, path, None).await {
+        self.look(Logical::new(Method::Get, path, None)?).await
+    }
+
+    /// Reads a version of what a KV engine keeps, which may not be there any more.
+    pub(crate) async fn read_version<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        version: u64,
+    ) -> Result<Option<T>, Error> {
+        let mut asked = Logical::new(Method::Get, path, None)?;
+        // In the path it would be a part of a name.
+        asked.query = Some(format!("version={version}"));
+        self.look(asked).await
+    }
+
+    async fn look<T: DeserializeOwned>(&self, asked: Logical) -> Result<Option<T>, Error> {
+        match self.ask(asked).await {
             Ok(answer) => Ok(answer.data),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),

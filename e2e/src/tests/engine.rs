@@ -48,6 +48,10 @@ pub(super) fn tests() -> Vec<Test> {
             |stage| run(stage, values::deletion),
         ),
         Test::on_servers(
+            "engine: somebody else's write is not taken for a rotation that was begun",
+            |stage| run(stage, values::begun),
+        ),
+        Test::on_servers(
             "engine: generated values are made once and a loss is told",
             |stage| run(stage, values::generated),
         ),

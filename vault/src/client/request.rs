@@ -38,7 +38,7 @@ impl Method {
 pub(super) struct Logical {
     method: Method,
     path: String,
-    pub(super) query: Option<&'static str>,
+    pub(super) query: Option<String>,
     body: Option<Vec<u8>>,
 }
 
@@ -86,7 +86,7 @@ impl Endpoint for Logical {
     }
 
     fn query(&self) -> Result<Option<String>, RestError> {
-        Ok(self.query.map(str::to_owned))
+        Ok(self.query.clone())
     }
 
     fn body(&self) -> Result<Option<Vec<u8>>, RestError> {

@@ -264,11 +264,7 @@ impl KvSecret {
         let marks = Marks(found.marks.unwrap_or_default());
         let begun = marks.rotation().begun.map(|begun| begun.from);
         let begun_at: Option<Version> = match begun.filter(|from| (1..found.current_version).contains(from)) {
-            Some(from) => {
-                client
-                    .read_optional(&format!("{}?version={from}", self.path.data()))
-                    .await?
-            }
+            Some(from) => client.read_version(&self.path.data(), from).await?,
             None => None,
         };
         let versions = found.versions.iter();

@@ -3,11 +3,11 @@
 use anyhow::{Context, Result, ensure};
 use keystead_vault::Error;
 use keystead_vault::engine::{self, Action};
-use keystead_vault::object::{Asked, Deletion, KvSecret, Object, ValueRef};
+use keystead_vault::object::{Asked, Deletion, KvSecret, Object, RotatedBy, Rotation, ValueRef};
 use keystead_vault::path::KvPath;
 use serde_json::{Value, json};
 
-use super::{Corner, NoSecrets};
+use super::{Corner, KV, NoSecrets};
 
 pub(super) async fn deletion(corner: Corner) -> Result<()> {
     // Two versions of ours, the newer with a key of a person.
@@ -95,6 +95,49 @@ fn versions(corner: &Corner, secret: &KvSecret) -> Result<Vec<(u64, &'static str
         found.push((number, state));
     }
     Ok(found)
+}
+
+/// A rotation was begun and its process killed; then somebody wrote another key. That is no rotation: it is
+/// still to be done, once.
+pub(super) async fn begun(corner: Corner) -> Result<()> {
+    let token = ValueRef::Generate {
+        length: 24,
+        alphabet: ('a'..='z').collect(),
+        classes: Vec::new(),
+    };
+    let mut secret = corner.secret("begun", &[]);
+    secret.keys.insert("token".into(), token);
+    let rotation = |due| Rotation {
+        due,
+        keep_previous: None,
+        by: RotatedBy::Keystead,
+    };
+    secret.rotation = Some(rotation(None));
+    corner.settle(&secret).await?;
+    let first = corner.data(&secret).await?.context("there are values")?;
+    let mark = "-custom-metadata=keystead-rotate-begun=00112233445566778899aabbccddeeff 1 1";
+    let mut bao = corner.bed.command("bao");
+    bao.args(["kv", "metadata", "patch", "-mount", KV, mark]);
+    let noted = bao.arg(&secret.path.path).output()?;
+    ensure!(
+        noted.status.success(),
+        "{}",
+        String::from_utf8_lossy(&noted.stderr)
+    );
+    let mut theirs = first.clone();
+    theirs["theirs"] = json!("x");
+    corner.by_hand(&secret, theirs).await?;
+
+    secret.rotation = Some(rotation(Some(1)));
+    let applied = corner.settle(&secret).await?;
+    let now = corner.data(&secret).await?.context("there are values")?;
+    ensure!(now["token"] != first["token"], "the token is another");
+    ensure!(now["theirs"] == json!("x"), "what others wrote stays");
+    ensure!(
+        applied.rotation.is_some_and(|rotation| rotation.count == 1),
+        "{applied:?}"
+    );
+    Ok(())
 }
 
 pub(super) async fn generated(corner: Corner) -> Result<()> {
