@@ -80,12 +80,9 @@ impl Marks {
     ) -> Self {
         let mut marks = self.of_others();
         marks.0.insert(OWNER.into(), owner.to_string());
-        let has = |key: String| keys.contains(&key);
-        let is_of_another = |key: &String| key.strip_suffix(PREVIOUS).is_some_and(|key| has(key.to_owned()));
-        let alone = keys.iter().filter(|key| !is_of_another(key));
+        let alone = keys.iter().filter(|key| !is_of_another(keys, key));
         let entries = alone.map(|key| {
-            let and_previous = has(format!("{key}{PREVIOUS}"));
-            if and_previous {
+            if keys.contains(&format!("{key}{PREVIOUS}")) {
                 format!("{key}{AND_PREVIOUS}")
             } else {
                 key.clone()
@@ -157,6 +154,12 @@ impl Marks {
     }
 }
 
+/// Whether a key is noted with the one whose value before it is. One that is itself noted so takes none with it.
+fn is_of_another(keys: &BTreeSet<String>, key: &str) -> bool {
+    let other = key.strip_suffix(PREVIOUS).filter(|other| keys.contains(*other));
+    other.is_some_and(|other| !is_of_another(keys, other))
+}
+
 /// What a person wrote to ask for a new value, in a form that always fits.
 pub(super) fn token(text: &str) -> String {
     format!("{:016x}", short(text))
@@ -194,6 +197,29 @@ mod tests {
         assert_eq!((marks.keys(), marks.generated()), (keys, made));
         assert_eq!(marks.rotation(), noted);
         assert_eq!(marks.owner(), Some(owner.to_string().as_str()));
+    }
+
+    #[test]
+    fn every_key_is_noted_whatever_it_is_called() {
+        let owner = Owner {
+            cluster: "c".into(),
+            namespace: "n".into(),
+            name: "a".into(),
+        };
+        for names in [
+            &["a", "a_previous"][..],
+            &["a_previous", "b"],
+            &["a", "a_previous", "a_previous_previous"],
+            &[
+                "a_previous",
+                "a_previous_previous",
+                "a_previous_previous_previous",
+            ],
+        ] {
+            let keys: BTreeSet<String> = names.iter().map(ToString::to_string).collect();
+            let marks = Marks::default().owned(&owner, &keys, &BTreeSet::new(), &Noted::default());
+            assert_eq!(marks.keys(), keys);
+        }
     }
 
     #[test]
